@@ -1,0 +1,214 @@
+"""The newest bars of one series, for screens that pull at their own pace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.records import BAR, FORMING, Rows
+from workbench.timeframes import Timeframe
+
+__all__ = ["Change", "Window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed in a window since a version.
+
+    Attributes
+    ----------
+    epoch, version : int
+        To be handed to the next :meth:`Window.since`.
+    reset : bool
+        True if bars were renumbered: forget what is drawn and draw these rows.
+    first : int
+        Ordinal of the first row; row i has ordinal first + i. Ordinals count the bars of the
+        series without gaps and serve as the x of a chart.
+    bars : array of BAR
+        All rows from the first changed one to the newest. The last may be forming.
+    values : array of float64, shape (len(bars), outputs)
+        Indicator outputs beside the bars, in the order of :attr:`Window.outputs`; NaN in
+        warm-up.
+    """
+
+    epoch: int
+    version: int
+    reset: bool
+    first: int
+    bars: Rows
+    values: npt.NDArray[np.float64]
+
+
+class Window:
+    """Keep the newest bars and their indicator values, and tell readers what changed.
+
+    One thread writes (the feed's); any number of readers call :meth:`since`.
+
+    Parameters
+    ----------
+    symbol : str
+    timeframe : Timeframe
+    capacity : int
+        Closed bars kept; older ones fall off the left edge.
+    outputs : sequence of str
+        Names of the indicator outputs kept beside each bar.
+
+    Examples
+    --------
+    >>> from workbench.timeframes import timeframe
+    >>> window = Window("BTC-USD", timeframe("1m"), capacity=100)
+    >>> bars = np.zeros(3, BAR)
+    >>> bars["time"] = [0, 60, 120]
+    >>> window.close(bars, np.empty((3, 0)))
+    >>> change = window.since(0, 0)
+    >>> change.first, len(change.bars), window.since(change.epoch, change.version) is None
+    (0, 3, True)
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        capacity: int = 2000,
+        outputs: Sequence[str] = (),
+    ) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.capacity = capacity
+        self.outputs = tuple(outputs)
+        self._lock = threading.Lock()
+        # Twice the capacity: rows are moved to the front once every `capacity` bars, so that
+        # readers always get one contiguous slice.
+        self._bars = np.zeros(2 * capacity + 1, BAR)
+        self._values = np.full((2 * capacity + 1, len(self.outputs)), np.nan)
+        self._changed = np.zeros(2 * capacity + 1, np.int64)
+        self._length = 0  # closed bars held
+        self._base = 0  # ordinal of row 0
+        self._forming = False  # row `_length` holds the forming bar
+        self._version = 0
+        self._epoch = 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"Window({self.symbol} {self.timeframe}, {self._length} bars)"
+
+    @property
+    def version(self) -> int:
+        """A number that grows with every change."""
+        return self._version
+
+    def close(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
+        """Append closed bars, in order of time, with their indicator values."""
+        with self._lock:
+            self._version += 1
+            for start in range(0, len(bars), self.capacity):
+                self._append(bars[start : start + self.capacity], values[start:])
+
+    def _append(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
+        n = len(bars)
+        if self._length + n > 2 * self.capacity:
+            drop = self._length + n - self.capacity
+            keep = self._length - drop
+            for array in (self._bars, self._values, self._changed):
+                array[:keep] = array[drop : self._length].copy()
+            self._base += drop
+            self._length = keep
+        end = self._length + n
+        self._bars[self._length : end] = bars
+        self._values[self._length : end] = values[:n]
+        self._changed[self._length : end] = self._version
+        self._length = end
+        self._forming = False
+
+    def form(self, bar: Rows, values: npt.NDArray[np.float64]) -> None:
+        """Show the forming bar, one row, and the peeked indicator values."""
+        with self._lock:
+            self._version += 1
+            row = self._length
+            self._bars[row] = bar[0]
+            self._values[row] = values
+            self._changed[row] = self._version
+            self._forming = True
+
+    def revise(self, row: int, bars: Rows, values: npt.NDArray[np.float64]) -> None:
+        """Overwrite closed bars from a row on, counted from the oldest one held."""
+        with self._lock:
+            self._version += 1
+            end = row + len(bars)
+            self._bars[row:end] = bars
+            self._values[row:end] = values
+            self._changed[row:end] = self._version
+
+    def replace(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
+        """Hold these bars instead, renumbered: for bars that came in between older ones."""
+        bars, values = bars[-self.capacity :], values[-self.capacity :]
+        with self._lock:
+            self._version += 1
+            self._epoch += 1
+            n = len(bars)
+            self._bars[:n] = bars
+            self._values[:n] = values
+            self._changed[:n] = self._version
+            self._length = n
+            self._base = 0
+            self._forming = False
+
+    def closed(self) -> Rows:
+        """Return a copy of the closed bars held, oldest first."""
+        with self._lock:
+            return self._bars[max(0, self._length - self.capacity) : self._length].copy()
+
+    def find(self, time: int) -> int:
+        """Return the row of the closed bar that starts at a time in ns, or -1."""
+        times = self._bars["time"][: self._length]
+        row = int(np.searchsorted(times, time))
+        return row if row < self._length and int(times[row]) == time else -1
+
+    def since(self, epoch: int, version: int) -> Change | None:
+        """Return what changed since a version, or None if nothing did.
+
+        Parameters
+        ----------
+        epoch, version : int
+            From the last :class:`Change`; 0 and 0 ask for everything.
+        """
+        if epoch == self._epoch and version == self._version:
+            return None
+        with self._lock:
+            end = self._length + (1 if self._forming else 0)
+            first = max(0, self._length - self.capacity)
+            reset = epoch != self._epoch
+            if not reset:
+                newer = self._changed[first:end] > version
+                # The bar after the last closed one is always sent again: it may have gone.
+                first += int(newer.argmax()) if newer.any() else max(0, end - first - 1)
+            return Change(
+                epoch=self._epoch,
+                version=self._version,
+                reset=reset,
+                first=self._base + first,
+                bars=self._bars[first:end].copy(),
+                values=self._values[first:end].copy(),
+            )
+
+    def latest(self) -> Rows:
+        """Return a copy of the newest bar as one row, or no row."""
+        with self._lock:
+            end = self._length + (1 if self._forming else 0)
+            return self._bars[max(0, end - 1) : end].copy()
+
+    def map(self, function: Callable[[Rows], None]) -> None:
+        """Call a function with a view of the closed bars while no one writes."""
+        with self._lock:
+            function(self._bars[: self._length])
+
+    @property
+    def forming(self) -> bool:
+        """Whether the newest row is a forming bar."""
+        return self._forming and bool(self._bars["state"][self._length] == FORMING)
