@@ -1,0 +1,265 @@
+"""Bars built from trades: the state of all symbols and timeframes, and one call to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import UnknownTimeframeError
+from workbench.kernels import bars as kernel
+from workbench.records import BAR, Rows
+from workbench.timeframes import Timeframe, timeframe
+
+__all__ = ["BarBuilder", "Overdue", "time_bars"]
+
+_TF = np.dtype(
+    [("length", "i8"), ("origin", "i8"), ("seconds", "i8"), ("offset", "i8"), ("ring", "i8")]
+)
+#: Bars of each series that stay at hand for late trades, beside those that lateness needs.
+_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A trade that came too late for the bars at hand: its bar is in the window or the store.
+
+    Attributes
+    ----------
+    trade : array of TRADE, one row
+    timeframe : Timeframe
+    """
+
+    trade: Rows
+    timeframe: Timeframe
+
+
+class BarBuilder:
+    """Build time bars of many symbols and timeframes, live or in batch.
+
+    The bars do not depend on how trades are split into calls, nor, within `lateness`, on
+    their order.
+
+    Parameters
+    ----------
+    timeframes : iterable of Timeframe or str
+        Up to 62.
+    lateness : float
+        Seconds after its end that a bar waits for late trades before it is closed. Later
+        trades revise it.
+
+    Examples
+    --------
+    >>> from workbench.records import TRADE
+    >>> trades = np.zeros(3, TRADE)
+    >>> trades["time"] = np.array([0, 30, 60]) * 10**9
+    >>> trades["price"], trades["size"] = [10.0, 12.0, 11.0], [1.0, 2.0, 1.0]
+    >>> builder = BarBuilder(["1m"])
+    >>> bar = builder.add(trades)[0]
+    >>> bar["open"].item(), bar["close"].item(), bar["volume"].item(), bar["count"].item()
+    (10.0, 12.0, 3.0, 2)
+    """
+
+    def __init__(self, timeframes: Iterable[Timeframe | str], *, lateness: float = 0.0) -> None:
+        self.lateness = round(lateness * 1e9)
+        self.timeframes: list[Timeframe] = []
+        self._tfs = np.zeros(0, _TF)
+        self._head = np.zeros(0, kernel.HEAD)
+        self._now = np.zeros((0, 0), kernel.NOW)
+        self._slots = np.zeros((0, 0), kernel.SLOT)
+        self._out = np.zeros(4096, BAR)
+        self._overdue = np.zeros((1024, 2), np.int64)
+        self._default_mask = 0
+        self.overdue: list[Overdue] = []
+        for tf in timeframes:
+            self.add_timeframe(tf)
+
+    def __repr__(self) -> str:
+        names = ", ".join(tf.name for tf in self.timeframes)
+        return f"BarBuilder({len(self._head)} symbols, {names})"
+
+    def add_timeframe(self, name: Timeframe | str, *, symbols: Iterable[int] | None = None) -> None:
+        """Begin bars of another timeframe with the next trade.
+
+        Parameters
+        ----------
+        name : Timeframe or str
+        symbols : iterable of int, optional
+            For these symbols only; None means for all, later ones included.
+        """
+        tf = timeframe(name)
+        if tf not in self.timeframes:
+            if len(self.timeframes) == 62:
+                raise UnknownTimeframeError("at most 62 timeframes at once")
+            self._widen(tf)
+        bit = 1 << self.timeframes.index(tf)
+        if symbols is None:
+            self._default_mask |= bit
+            self._set_mask(np.arange(len(self._head)), bit, True)
+        else:
+            ids = np.fromiter(symbols, np.int64)
+            self._grow(int(ids.max(initial=-1)) + 1)
+            self._set_mask(ids, bit, True)
+
+    def remove_timeframe(
+        self, name: Timeframe | str, *, symbols: Iterable[int] | None = None
+    ) -> None:
+        """Stop a timeframe, for some symbols or (None) for all; its forming bars are dropped."""
+        tf = timeframe(name)
+        if tf not in self.timeframes:
+            return
+        bit = 1 << self.timeframes.index(tf)
+        if symbols is None:
+            self._default_mask &= ~bit
+            ids: npt.NDArray[np.int64] = np.arange(len(self._head))
+        else:
+            ids = np.fromiter(symbols, np.int64)
+            ids = ids[ids < len(self._head)]
+        self._set_mask(ids, bit, False)
+
+    def _set_mask(self, ids: npt.NDArray[np.int64], bit: int, wanted: bool) -> None:
+        masks = self._head["mask"][ids]
+        changed = ids[(masks & bit != 0) != wanted]
+        self._head["mask"][changed] ^= bit
+        j = bit.bit_length() - 1
+        self._now["start"][changed, j] = kernel.NEVER
+        self._now["end"][changed, j] = kernel.NEVER
+        self._now["wait"][changed, j] = kernel.ALWAYS
+        ring = self._tfs[j]
+        self._slots["state"][changed, ring["offset"] : ring["offset"] + ring["ring"]] = 0
+        self._head["edge"][changed] = kernel.NEVER  # the next trade looks at every timeframe
+
+    def _widen(self, tf: Timeframe) -> None:
+        ring = _KEPT + -(-self.lateness // tf.ns) + 2
+        row = np.zeros(1, _TF)
+        row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
+        row["offset"], row["ring"] = self._slots.shape[1], ring
+        self.timeframes.append(tf)
+        self._tfs = np.concatenate([self._tfs, row])
+        symbols = len(self._head)
+        now = np.zeros((symbols, len(self._tfs)), kernel.NOW)
+        now[:, :-1] = self._now
+        now["start"][:, -1] = kernel.NEVER
+        now["end"][:, -1] = kernel.NEVER
+        now["wait"][:, -1] = kernel.ALWAYS
+        slots = np.zeros((symbols, int(row["offset"][0]) + ring), kernel.SLOT)
+        slots[:, : self._slots.shape[1]] = self._slots
+        self._now, self._slots = now, slots
+        need = 2 * slots.shape[1] + 4 * len(self._tfs) + 64
+        if len(self._out) < need:
+            self._out = np.zeros(need, BAR)
+
+    def _grow(self, symbols: int) -> None:
+        have = len(self._head)
+        if symbols <= have:
+            return
+        size = max(symbols, 2 * have, 16)
+        head = np.zeros(size, kernel.HEAD)
+        now = np.zeros((size, self._now.shape[1]), kernel.NOW)
+        slots = np.zeros((size, self._slots.shape[1]), kernel.SLOT)
+        head[:have], now[:have], slots[:have] = self._head, self._now, self._slots
+        blank = head[have:]
+        blank["time"] = blank["edge"] = blank["floor"] = kernel.NEVER
+        blank["due"] = kernel.ALWAYS
+        blank["mask"] = self._default_mask
+        now["start"][have:] = now["end"][have:] = kernel.NEVER
+        now["wait"][have:] = kernel.ALWAYS
+        self._head, self._now, self._slots = head, now, slots
+
+    def add(self, trades: Rows) -> Rows:
+        """Take accepted trades and return the bars they closed or revised.
+
+        Parameters
+        ----------
+        trades : array of TRADE
+            Of any symbols, in any order.
+
+        Returns
+        -------
+        array of BAR
+            A bar may appear more than once: later rows are higher revisions. Trades whose
+            bars are no longer at hand are appended to :attr:`overdue`.
+        """
+        if not len(trades):
+            return np.zeros(0, BAR)
+        self._grow(int(trades["symbol"].max()) + 1)
+        parts = []
+        start = 0
+        while start < len(trades):
+            start, n, m = kernel.route(
+                self._head, self._now, self._slots, self._tfs, self.lateness,
+                trades, start, self._out, self._overdue,
+            )  # fmt: skip
+            parts.append(self._out[:n].copy())
+            for row, j in self._overdue[:m]:
+                self.overdue.append(Overdue(trades[row : row + 1].copy(), self.timeframes[j]))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def advance(self, clock: int) -> Rows:
+        """Return the bars that the clock closes: end plus lateness has passed.
+
+        Parameters
+        ----------
+        clock : int
+            Time in ns UTC; in a replay that of the tape.
+        """
+        parts = []
+        at = np.array([0, len(self._head)], np.int64)
+        while at[0] < at[1]:
+            at[0], n = kernel.advance(
+                self._head, self._now, self._slots, self._tfs, self.lateness, clock, at, self._out
+            )
+            parts.append(self._out[:n].copy())
+        return np.concatenate(parts) if parts else np.zeros(0, BAR)
+
+    def finish(self) -> Rows:
+        """Close every bar, as at the end of a recording, and return the bars."""
+        return self.advance(int(kernel.ALWAYS) - 1)
+
+    def forming(self, symbol: int, name: Timeframe | str) -> Rows:
+        """Return the newest bar of a series as it stands: one row, or none."""
+        out = np.zeros(1, BAR)
+        tf = timeframe(name)
+        if symbol >= len(self._head) or tf not in self.timeframes:
+            return out[:0]
+        j = self.timeframes.index(tf)
+        return out[: kernel.form(self._head, self._now, self._slots, self._tfs, symbol, j, out)]
+
+    def touched(self, symbol: int) -> bool:
+        """Tell whether a symbol had trades since this was last asked."""
+        if symbol >= len(self._head) or not self._head["dirty"][symbol]:
+            return False
+        self._head["dirty"][symbol] = 0
+        return True
+
+    def last(self, symbol: int) -> tuple[int, float] | None:
+        """Return time in ns and price of a symbol's last trade by event time, or None."""
+        if symbol >= len(self._head) or self._head["time"][symbol] == kernel.NEVER:
+            return None
+        return int(self._head["time"][symbol]), float(self._head["price"][symbol])
+
+
+def time_bars(trades: Rows, name: Timeframe | str) -> Rows:
+    """Build the bars of stored trades in one go.
+
+    Parameters
+    ----------
+    trades : array of TRADE
+        Accepted trades of any symbols, sorted by time (live bars come out the same bit for
+        bit whatever the order was).
+    name : Timeframe or str
+
+    Returns
+    -------
+    array of BAR
+        The newest row of each bar, ordered by symbol and time.
+    """
+    builder = BarBuilder([name])
+    bars = np.concatenate([builder.add(trades), builder.finish()])
+    order = np.lexsort((bars["revision"], bars["time"], bars["symbol"]))
+    bars = bars[order]
+    last = np.ones(len(bars), bool)
+    last[:-1] = (np.diff(bars["time"]) != 0) | (np.diff(bars["symbol"]) != 0)
+    return bars[last]

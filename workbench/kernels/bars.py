@@ -1,0 +1,531 @@
+"""Time bars of many symbols and timeframes from trades, in one pass.
+
+State is split by how often it is touched. A trade in order reads one HEAD: the symbol's last
+trade is the close of each of its newest bars, and their sums are differences of running
+totals, so most trades end there. NOW (start, end, high, low of the newest bar of each
+timeframe) is read when a trade leaves the range all of them share, a SLOT only when a bar
+begins, ends or is revised.
+
+Nothing depends on the order of arrival: open and close go by (time, sequence), the price
+breaking ties; sums are exact (see `exact`).
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from workbench.kernels.exact import add, rounded, split, subtract
+
+__all__ = ["HEAD", "NEVER", "NOW", "SLOT", "advance", "form", "reset", "route"]
+
+#: A time before and one after all times.
+NEVER = np.int64(-(1 << 62))
+ALWAYS = np.int64(1 << 62)
+
+HEAD = np.dtype(
+    [
+        ("edge", "i8"),  # a trade at or after this ends a bar or makes one due
+        ("floor", "i8"),  # latest start of the newest bars: an earlier trade is late for one
+        ("time", "i8"),  # of the last trade by (time, sequence)
+        ("sequence", "u8"),
+        ("price", "f8"),
+        ("ceiling", "f8"),  # lowest high of the newest bars
+        ("bottom", "f8"),  # highest low of them
+        ("dirty", "i8"),  # trades since somebody looked
+        ("volume_hi", "i8"),
+        ("volume_lo", "i8"),
+        ("notional_hi", "i8"),
+        ("notional_lo", "i8"),
+        ("count", "i8"),
+        ("due", "i8"),  # when the clock closes the next bar
+        ("mask", "i8"),  # bit j: timeframe j is wanted
+        ("padding", "i8"),
+    ]
+)
+
+NOW = np.dtype([("start", "i8"), ("end", "i8"), ("high", "f8"), ("low", "f8"), ("wait", "i8")])
+
+# `state` of a slot: 0 never used, 1 newest, 2 ended and waiting for late trades, 3 closed.
+# Sums are the bar's own, except in state 1: there they are the totals before the bar.
+SLOT = np.dtype(
+    [
+        ("start", "i8"),
+        ("open", "f8"),
+        ("high", "f8"),
+        ("low", "f8"),
+        ("close", "f8"),
+        ("open_time", "i8"),
+        ("open_sequence", "u8"),
+        ("close_time", "i8"),
+        ("close_sequence", "u8"),
+        ("volume_hi", "i8"),
+        ("volume_lo", "i8"),
+        ("notional_hi", "i8"),
+        ("notional_lo", "i8"),
+        ("count", "i8"),
+        ("revision", "i8"),
+        ("state", "i8"),
+    ]
+)
+
+_NEWEST, _ENDED, _CLOSED = 1, 2, 3
+_BAR_FORMING, _BAR_CLOSED, _BAR_REVISED = 1, 2, 3
+
+
+@nb.njit(cache=True, nogil=True)
+def reset(head, now, slots, symbol, first):  # type: ignore[no-untyped-def]
+    """Blank the state of a symbol's timeframes from number `first` on."""
+    if first == 0:
+        h = head[symbol]
+        h["time"] = NEVER
+        h["sequence"] = 0
+        h["edge"] = NEVER
+        h["floor"] = NEVER
+        h["due"] = ALWAYS
+    for j in range(first, now.shape[1]):
+        now[symbol, j]["start"] = NEVER
+        now[symbol, j]["end"] = NEVER
+        now[symbol, j]["wait"] = ALWAYS
+
+
+@nb.njit(cache=True, nogil=True)
+def _emit(out, n, slot, symbol, seconds, state):  # type: ignore[no-untyped-def]
+    bar = out[n]
+    bar["time"] = slot["start"]
+    bar["open"] = slot["open"]
+    bar["high"] = slot["high"]
+    bar["low"] = slot["low"]
+    bar["close"] = slot["close"]
+    volume, volume_rest = rounded(slot["volume_hi"], slot["volume_lo"])
+    notional, notional_rest = rounded(slot["notional_hi"], slot["notional_lo"])
+    bar["volume"] = volume
+    bar["volume_rest"] = volume_rest
+    bar["notional"] = notional
+    bar["notional_rest"] = notional_rest
+    bar["vwap"] = notional / volume if volume > 0.0 else slot["close"]
+    bar["count"] = slot["count"]
+    bar["revision"] = slot["revision"]
+    bar["symbol"] = symbol
+    bar["timeframe"] = seconds
+    bar["state"] = state
+    bar["origin"] = 0
+    bar["padding"] = 0
+    return n + 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _finish(h, cell, slot):  # type: ignore[no-untyped-def]
+    """Give a newest bar that has ended its own values."""
+    slot["high"] = cell["high"]
+    slot["low"] = cell["low"]
+    slot["close"] = h["price"]
+    slot["close_time"] = h["time"]
+    slot["close_sequence"] = h["sequence"]
+    hi, lo = subtract(h["volume_hi"], h["volume_lo"], slot["volume_hi"], slot["volume_lo"])
+    slot["volume_hi"] = hi
+    slot["volume_lo"] = lo
+    hi, lo = subtract(h["notional_hi"], h["notional_lo"], slot["notional_hi"], slot["notional_lo"])
+    slot["notional_hi"] = hi
+    slot["notional_lo"] = lo
+    slot["count"] = h["count"] - slot["count"]
+    slot["state"] = _ENDED
+
+
+@nb.njit(cache=True, nogil=True)
+def _begin(h, cell, slot, start, length, time, sequence, price):  # type: ignore[no-untyped-def]
+    """Start the newest bar with its first trade; the trade is not in the totals yet."""
+    cell["start"] = start
+    cell["end"] = start + length
+    cell["high"] = price
+    cell["low"] = price
+    slot["start"] = start
+    slot["open"] = price
+    slot["open_time"] = time
+    slot["open_sequence"] = sequence
+    slot["volume_hi"] = h["volume_hi"]
+    slot["volume_lo"] = h["volume_lo"]
+    slot["notional_hi"] = h["notional_hi"]
+    slot["notional_lo"] = h["notional_lo"]
+    slot["count"] = h["count"]
+    slot["revision"] = 0
+    slot["state"] = _NEWEST
+
+
+@nb.njit(cache=True, nogil=True)
+def _release(cell, slots, symbol, base, ring, tf, lateness, watermark, out, n):  # type: ignore[no-untyped-def]
+    """Emit the ended bars whose wait is over, oldest first."""
+    length = tf["length"]
+    start = cell["wait"]
+    waiting = ALWAYS
+    while start < cell["start"]:
+        slot = slots[symbol, base + ((start - tf["origin"]) // length) % ring]
+        if slot["start"] == start and slot["state"] == _ENDED:
+            if start + length + lateness <= watermark:
+                slot["state"] = _CLOSED
+                n = _emit(out, n, slot, symbol, tf["seconds"], _BAR_CLOSED)
+            elif waiting == ALWAYS:
+                waiting = start
+        elif start < cell["start"] - ring * length:
+            start = cell["start"] - ring * length - length  # a gap longer than the ring
+        start += length
+    cell["wait"] = waiting
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def _bounds(h, now, symbol, tfs, lateness):  # type: ignore[no-untyped-def]
+    """Recompute what the fast path compares with."""
+    edge = ALWAYS
+    due = ALWAYS
+    floor = NEVER
+    ceiling = np.inf
+    bottom = -np.inf
+    mask = h["mask"]
+    for j in range(len(tfs)):
+        if not (mask >> j) & 1:
+            continue
+        cell = now[symbol, j]
+        edge = min(edge, cell["end"])
+        floor = max(floor, cell["start"])
+        if cell["start"] < cell["end"]:
+            due = min(due, cell["end"] + lateness)
+            ceiling = min(ceiling, cell["high"])
+            bottom = max(bottom, cell["low"])
+        if cell["wait"] != ALWAYS:
+            ready = cell["wait"] + tfs[j]["length"] + lateness
+            edge = min(edge, ready)
+            due = min(due, ready)
+    h["edge"] = edge
+    h["due"] = due
+    h["floor"] = floor
+    h["ceiling"] = ceiling
+    h["bottom"] = bottom
+
+
+@nb.njit(cache=True, nogil=True)
+def _roll(head, now, slots, symbol, tfs, lateness, trade, out, n):  # type: ignore[no-untyped-def]
+    """End the bars that a trade in order has left, begin those it opens, emit what is due."""
+    h = head[symbol]
+    time = trade["time"]
+    mask = h["mask"]
+    for j in range(len(tfs)):
+        if not (mask >> j) & 1:
+            continue
+        tf = tfs[j]
+        cell = now[symbol, j]
+        base = tf["offset"]
+        ring = tf["ring"]
+        length = tf["length"]
+        if time >= cell["end"]:
+            if cell["start"] < cell["end"]:
+                old = slots[symbol, base + ((cell["start"] - tf["origin"]) // length) % ring]
+                _finish(h, cell, old)
+                if cell["wait"] == ALWAYS:
+                    cell["wait"] = cell["start"]
+            start = time - (time - tf["origin"]) % length
+            if cell["wait"] != ALWAYS:
+                cell["start"] = start
+                n = _release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
+            slot = slots[symbol, base + ((start - tf["origin"]) // length) % ring]
+            _begin(h, cell, slot, start, length, time, trade["sequence"], trade["price"])
+        elif cell["wait"] != ALWAYS:
+            n = _release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
+    _bounds(h, now, symbol, tfs, lateness)
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):  # type: ignore[no-untyped-def]
+    """Put a trade into an older bar of one timeframe; n < 0 tells that it is out of reach."""
+    time = trade["time"]
+    length = tf["length"]
+    ring = tf["ring"]
+    start = time - (time - tf["origin"]) % length
+    index = tf["offset"] + ((start - tf["origin"]) // length) % ring
+    slot = slots[symbol, index]
+    price = trade["price"]
+    sequence = trade["sequence"]
+    if slot["state"] != 0 and slot["start"] > start:
+        return -1
+    if start < cell["end"] - ring * length:
+        return -1
+    if slot["state"] == 0 or slot["start"] < start:
+        slot["start"] = start
+        slot["open"] = price
+        slot["high"] = price
+        slot["low"] = price
+        slot["close"] = price
+        slot["open_time"] = time
+        slot["open_sequence"] = sequence
+        slot["close_time"] = time
+        slot["close_sequence"] = sequence
+        slot["volume_hi"] = vh
+        slot["volume_lo"] = vl
+        slot["notional_hi"] = nh
+        slot["notional_lo"] = nl
+        slot["count"] = 1
+        slot["revision"] = 0
+        slot["state"] = _ENDED
+        if cell["wait"] > start:
+            cell["wait"] = start
+        return n
+    opened = slot["open_time"]
+    if time < opened or (
+        time == opened
+        and (
+            sequence < slot["open_sequence"]
+            or (sequence == slot["open_sequence"] and price < slot["open"])
+        )
+    ):
+        slot["open"] = price
+        slot["open_time"] = time
+        slot["open_sequence"] = sequence
+    closed = slot["close_time"]
+    if time > closed or (
+        time == closed
+        and (
+            sequence > slot["close_sequence"]
+            or (sequence == slot["close_sequence"] and price > slot["close"])
+        )
+    ):
+        slot["close"] = price
+        slot["close_time"] = time
+        slot["close_sequence"] = sequence
+    slot["high"] = max(slot["high"], price)
+    slot["low"] = min(slot["low"], price)
+    hi, lo = add(slot["volume_hi"], slot["volume_lo"], vh, vl)
+    slot["volume_hi"] = hi
+    slot["volume_lo"] = lo
+    hi, lo = add(slot["notional_hi"], slot["notional_lo"], nh, nl)
+    slot["notional_hi"] = hi
+    slot["notional_lo"] = lo
+    slot["count"] += 1
+    if slot["state"] == _CLOSED:
+        slot["revision"] += 1
+        n = _emit(out, n, slot, symbol, tf["seconds"], _BAR_REVISED)
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def _disorder(head, now, slots, symbol, tfs, lateness, trade, row, vh, vl, nh, nl, out, n, overdue, m):  # type: ignore[no-untyped-def]  # noqa: E501
+    """Place a trade that is not, for every timeframe, the newest of the newest bar.
+
+    Its size is in the totals already.
+    """
+    h = head[symbol]
+    time = trade["time"]
+    sequence = trade["sequence"]
+    price = trade["price"]
+    mask = h["mask"]
+    waited = False
+    for j in range(len(tfs)):
+        if not (mask >> j) & 1:
+            continue
+        tf = tfs[j]
+        cell = now[symbol, j]
+        if cell["end"] == NEVER:
+            continue  # added just now: it begins with the next trade in order
+        index = tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
+        if time >= cell["start"]:
+            slot = slots[symbol, index]
+            opened = slot["open_time"]
+            if time < opened or (
+                time == opened
+                and (
+                    sequence < slot["open_sequence"]
+                    or (sequence == slot["open_sequence"] and price < slot["open"])
+                )
+            ):
+                slot["open"] = price
+                slot["open_time"] = time
+                slot["open_sequence"] = sequence
+            cell["high"] = max(cell["high"], price)
+            cell["low"] = min(cell["low"], price)
+            continue
+        if cell["start"] < cell["end"]:  # it is not the newest bar's: keep it out of its sums
+            slot = slots[symbol, index]
+            hi, lo = add(slot["volume_hi"], slot["volume_lo"], vh, vl)
+            slot["volume_hi"] = hi
+            slot["volume_lo"] = lo
+            hi, lo = add(slot["notional_hi"], slot["notional_lo"], nh, nl)
+            slot["notional_hi"] = hi
+            slot["notional_lo"] = lo
+            slot["count"] += 1
+        placed = _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n)
+        if placed < 0:
+            overdue[m, 0] = row
+            overdue[m, 1] = j
+            m += 1
+        else:
+            n = placed
+            if cell["wait"] != ALWAYS:
+                waited = True
+                n = _release(
+                    cell, slots, symbol, tf["offset"], tf["ring"], tf, lateness, h["time"], out, n
+                )
+    if waited or price > h["ceiling"] or price < h["bottom"]:
+        _bounds(h, now, symbol, tfs, lateness)
+    return n, m
+
+
+@nb.njit(cache=True, nogil=True)
+def route(head, now, slots, tfs, lateness, rows, start, out, overdue):  # type: ignore[no-untyped-def]
+    """Send trades to the bars of their symbols, all timeframes at once.
+
+    Parameters
+    ----------
+    head : array of HEAD, shape (symbols,)
+    now : array of NOW, shape (symbols, timeframes)
+    slots : array of SLOT, shape (symbols, all rings)
+    tfs : array, shape (timeframes,)
+        length and origin in ns, seconds, offset and ring (the slots of each symbol's ring).
+    lateness : int
+        How long after its end a bar waits for late trades, ns.
+    rows : array of TRADE
+        Accepted trades.
+    start : int
+        First row to take.
+    out : array of BAR
+        Receives closed and revised bars.
+    overdue : int64 array, shape (m, 2)
+        Receives (row, timeframe number) of trades older than the ring reaches.
+
+    Returns
+    -------
+    (rows taken up to, bars in out, pairs in overdue)
+        Fewer rows are taken when out or overdue might not suffice: drain and call again.
+    """
+    n = 0
+    m = 0
+    room = len(out) - slots.shape[1] - 2 * len(tfs)
+    overdue_room = len(overdue) - len(tfs)
+    for i in range(start, len(rows)):
+        if n > room or m > overdue_room:
+            return i, n, m
+        trade = rows[i]
+        symbol = trade["symbol"]
+        h = head[symbol]
+        time = trade["time"]
+        price = trade["price"]
+        size = trade["size"]
+        if time >= h["edge"] and time >= h["time"]:
+            n = _roll(head, now, slots, symbol, tfs, lateness, trade, out, n)
+        vh, vl = split(size)
+        nh, nl = split(price * size)
+        hi, lo = add(h["volume_hi"], h["volume_lo"], vh, vl)
+        h["volume_hi"] = hi
+        h["volume_lo"] = lo
+        hi, lo = add(h["notional_hi"], h["notional_lo"], nh, nl)
+        h["notional_hi"] = hi
+        h["notional_lo"] = lo
+        h["count"] += 1
+        h["dirty"] += 1
+        sequence = trade["sequence"]
+        if time > h["time"] or (
+            time == h["time"]
+            and (
+                sequence > h["sequence"] or (sequence == h["sequence"] and price >= h["price"])
+            )
+        ):
+            h["time"] = time
+            h["sequence"] = sequence
+            h["price"] = price
+            in_order = time >= h["floor"]  # else the clock closed a bar it belongs to
+        else:
+            in_order = False
+        if in_order:
+            if price > h["ceiling"] or price < h["bottom"]:
+                ceiling = np.inf
+                bottom = -np.inf
+                mask = h["mask"]
+                for j in range(len(tfs)):
+                    if (mask >> j) & 1:
+                        cell = now[symbol, j]
+                        cell["high"] = max(cell["high"], price)
+                        cell["low"] = min(cell["low"], price)
+                        ceiling = min(ceiling, cell["high"])
+                        bottom = max(bottom, cell["low"])
+                h["ceiling"] = ceiling
+                h["bottom"] = bottom
+        else:
+            n, m = _disorder(
+                head, now, slots, symbol, tfs, lateness, trade, i,
+                vh, vl, nh, nl, out, n, overdue, m,
+            )  # fmt: skip
+    return len(rows), n, m
+
+
+@nb.njit(cache=True, nogil=True)
+def advance(head, now, slots, tfs, lateness, clock, symbols, out):  # type: ignore[no-untyped-def]
+    """Close the bars whose wait the clock has ended.
+
+    Returns
+    -------
+    (next symbol to look at, bars in out)
+        Less than `symbols` when out might not suffice: drain and go on from there.
+    """
+    n = 0
+    room = len(out) - slots.shape[1] - 2 * len(tfs)
+    for symbol in range(symbols[0], symbols[1]):
+        h = head[symbol]
+        if clock < h["due"]:
+            continue
+        if n > room:
+            return symbol, n
+        mask = h["mask"]
+        for j in range(len(tfs)):
+            if not (mask >> j) & 1:
+                continue
+            tf = tfs[j]
+            cell = now[symbol, j]
+            if cell["start"] < cell["end"] and cell["end"] + lateness <= clock:
+                index = tf["offset"] + (
+                    (cell["start"] - tf["origin"]) // tf["length"]
+                ) % tf["ring"]
+                _finish(h, cell, slots[symbol, index])
+                if cell["wait"] == ALWAYS:
+                    cell["wait"] = cell["start"]
+                cell["start"] = cell["end"]  # no newest bar until the next trade
+            if cell["wait"] != ALWAYS:
+                n = _release(
+                    cell, slots, symbol, tf["offset"], tf["ring"], tf, lateness, clock, out, n
+                )
+        _bounds(h, now, symbol, tfs, lateness)
+    return symbols[1], n
+
+
+@nb.njit(cache=True, nogil=True)
+def form(head, now, slots, tfs, symbol, j, out):  # type: ignore[no-untyped-def]
+    """Write the newest bar of a symbol's timeframe as it stands; return 0 if there is none."""
+    h = head[symbol]
+    tf = tfs[j]
+    cell = now[symbol, j]
+    if not cell["start"] < cell["end"] or not (h["mask"] >> j) & 1:
+        return 0
+    slot = slots[
+        symbol, tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
+    ]
+    bar = out[0]
+    bar["time"] = cell["start"]
+    bar["open"] = slot["open"]
+    bar["high"] = cell["high"]
+    bar["low"] = cell["low"]
+    bar["close"] = h["price"]
+    hi, lo = subtract(h["volume_hi"], h["volume_lo"], slot["volume_hi"], slot["volume_lo"])
+    volume, rest = rounded(hi, lo)
+    bar["volume"] = volume
+    bar["volume_rest"] = rest
+    hi, lo = subtract(h["notional_hi"], h["notional_lo"], slot["notional_hi"], slot["notional_lo"])
+    notional, rest = rounded(hi, lo)
+    bar["notional"] = notional
+    bar["notional_rest"] = rest
+    bar["vwap"] = notional / volume if volume > 0.0 else h["price"]
+    bar["count"] = h["count"] - slot["count"]
+    bar["revision"] = 0
+    bar["symbol"] = symbol
+    bar["timeframe"] = tf["seconds"]
+    bar["state"] = _BAR_FORMING
+    bar["origin"] = 0
+    bar["padding"] = 0
+    return 1
