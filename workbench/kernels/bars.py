@@ -15,196 +15,28 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from workbench.kernels.barstate import (
+    ALWAYS,
+    HEAD,
+    NEVER,
+    NOW,
+    SLOT,
+    begin,
+    bounds,
+    emit,
+    finish,
+    release,
+)
 from workbench.kernels.exact import add, rounded, split, subtract
 
-__all__ = ["HEAD", "NEVER", "NOW", "SLOT", "advance", "form", "reset", "route"]
+__all__ = ["ALWAYS", "HEAD", "NEVER", "NOW", "SLOT", "advance", "form", "route"]
 
-#: A time before and one after all times.
-NEVER = np.int64(-(1 << 62))
-ALWAYS = np.int64(1 << 62)
-
-HEAD = np.dtype(
-    [
-        ("edge", "i8"),  # a trade at or after this ends a bar or makes one due
-        ("floor", "i8"),  # latest start of the newest bars: an earlier trade is late for one
-        ("time", "i8"),  # of the last trade by (time, sequence)
-        ("sequence", "u8"),
-        ("price", "f8"),
-        ("ceiling", "f8"),  # lowest high of the newest bars
-        ("bottom", "f8"),  # highest low of them
-        ("dirty", "i8"),  # trades since somebody looked
-        ("volume_hi", "i8"),
-        ("volume_lo", "i8"),
-        ("notional_hi", "i8"),
-        ("notional_lo", "i8"),
-        ("count", "i8"),
-        ("due", "i8"),  # when the clock closes the next bar
-        ("mask", "i8"),  # bit j: timeframe j is wanted
-        ("padding", "i8"),
-    ]
-)
-
-NOW = np.dtype([("start", "i8"), ("end", "i8"), ("high", "f8"), ("low", "f8"), ("wait", "i8")])
-
-# `state` of a slot: 0 never used, 1 newest, 2 ended and waiting for late trades, 3 closed.
-# Sums are the bar's own, except in state 1: there they are the totals before the bar.
-SLOT = np.dtype(
-    [
-        ("start", "i8"),
-        ("open", "f8"),
-        ("high", "f8"),
-        ("low", "f8"),
-        ("close", "f8"),
-        ("open_time", "i8"),
-        ("open_sequence", "u8"),
-        ("close_time", "i8"),
-        ("close_sequence", "u8"),
-        ("volume_hi", "i8"),
-        ("volume_lo", "i8"),
-        ("notional_hi", "i8"),
-        ("notional_lo", "i8"),
-        ("count", "i8"),
-        ("revision", "i8"),
-        ("state", "i8"),
-    ]
-)
-
-_NEWEST, _ENDED, _CLOSED = 1, 2, 3
-_BAR_FORMING, _BAR_CLOSED, _BAR_REVISED = 1, 2, 3
+_ENDED, _CLOSED = 2, 3
+_BAR_FORMING, _BAR_REVISED = 1, 3
 
 
 @nb.njit(cache=True, nogil=True)
-def reset(head, now, slots, symbol, first):  # type: ignore[no-untyped-def]
-    """Blank the state of a symbol's timeframes from number `first` on."""
-    if first == 0:
-        h = head[symbol]
-        h["time"] = NEVER
-        h["sequence"] = 0
-        h["edge"] = NEVER
-        h["floor"] = NEVER
-        h["due"] = ALWAYS
-    for j in range(first, now.shape[1]):
-        now[symbol, j]["start"] = NEVER
-        now[symbol, j]["end"] = NEVER
-        now[symbol, j]["wait"] = ALWAYS
-
-
-@nb.njit(cache=True, nogil=True)
-def _emit(out, n, slot, symbol, seconds, state):  # type: ignore[no-untyped-def]
-    bar = out[n]
-    bar["time"] = slot["start"]
-    bar["open"] = slot["open"]
-    bar["high"] = slot["high"]
-    bar["low"] = slot["low"]
-    bar["close"] = slot["close"]
-    volume, volume_rest = rounded(slot["volume_hi"], slot["volume_lo"])
-    notional, notional_rest = rounded(slot["notional_hi"], slot["notional_lo"])
-    bar["volume"] = volume
-    bar["volume_rest"] = volume_rest
-    bar["notional"] = notional
-    bar["notional_rest"] = notional_rest
-    bar["vwap"] = notional / volume if volume > 0.0 else slot["close"]
-    bar["count"] = slot["count"]
-    bar["revision"] = slot["revision"]
-    bar["symbol"] = symbol
-    bar["timeframe"] = seconds
-    bar["state"] = state
-    bar["origin"] = 0
-    bar["padding"] = 0
-    return n + 1
-
-
-@nb.njit(cache=True, nogil=True)
-def _finish(h, cell, slot):  # type: ignore[no-untyped-def]
-    """Give a newest bar that has ended its own values."""
-    slot["high"] = cell["high"]
-    slot["low"] = cell["low"]
-    slot["close"] = h["price"]
-    slot["close_time"] = h["time"]
-    slot["close_sequence"] = h["sequence"]
-    hi, lo = subtract(h["volume_hi"], h["volume_lo"], slot["volume_hi"], slot["volume_lo"])
-    slot["volume_hi"] = hi
-    slot["volume_lo"] = lo
-    hi, lo = subtract(h["notional_hi"], h["notional_lo"], slot["notional_hi"], slot["notional_lo"])
-    slot["notional_hi"] = hi
-    slot["notional_lo"] = lo
-    slot["count"] = h["count"] - slot["count"]
-    slot["state"] = _ENDED
-
-
-@nb.njit(cache=True, nogil=True)
-def _begin(h, cell, slot, start, length, time, sequence, price):  # type: ignore[no-untyped-def]
-    """Start the newest bar with its first trade; the trade is not in the totals yet."""
-    cell["start"] = start
-    cell["end"] = start + length
-    cell["high"] = price
-    cell["low"] = price
-    slot["start"] = start
-    slot["open"] = price
-    slot["open_time"] = time
-    slot["open_sequence"] = sequence
-    slot["volume_hi"] = h["volume_hi"]
-    slot["volume_lo"] = h["volume_lo"]
-    slot["notional_hi"] = h["notional_hi"]
-    slot["notional_lo"] = h["notional_lo"]
-    slot["count"] = h["count"]
-    slot["revision"] = 0
-    slot["state"] = _NEWEST
-
-
-@nb.njit(cache=True, nogil=True)
-def _release(cell, slots, symbol, base, ring, tf, lateness, watermark, out, n):  # type: ignore[no-untyped-def]
-    """Emit the ended bars whose wait is over, oldest first."""
-    length = tf["length"]
-    start = cell["wait"]
-    waiting = ALWAYS
-    while start < cell["start"]:
-        slot = slots[symbol, base + ((start - tf["origin"]) // length) % ring]
-        if slot["start"] == start and slot["state"] == _ENDED:
-            if start + length + lateness <= watermark:
-                slot["state"] = _CLOSED
-                n = _emit(out, n, slot, symbol, tf["seconds"], _BAR_CLOSED)
-            elif waiting == ALWAYS:
-                waiting = start
-        elif start < cell["start"] - ring * length:
-            start = cell["start"] - ring * length - length  # a gap longer than the ring
-        start += length
-    cell["wait"] = waiting
-    return n
-
-
-@nb.njit(cache=True, nogil=True)
-def _bounds(h, now, symbol, tfs, lateness):  # type: ignore[no-untyped-def]
-    """Recompute what the fast path compares with."""
-    edge = ALWAYS
-    due = ALWAYS
-    floor = NEVER
-    ceiling = np.inf
-    bottom = -np.inf
-    mask = h["mask"]
-    for j in range(len(tfs)):
-        if not (mask >> j) & 1:
-            continue
-        cell = now[symbol, j]
-        edge = min(edge, cell["end"])
-        floor = max(floor, cell["start"])
-        if cell["start"] < cell["end"]:
-            due = min(due, cell["end"] + lateness)
-            ceiling = min(ceiling, cell["high"])
-            bottom = max(bottom, cell["low"])
-        if cell["wait"] != ALWAYS:
-            ready = cell["wait"] + tfs[j]["length"] + lateness
-            edge = min(edge, ready)
-            due = min(due, ready)
-    h["edge"] = edge
-    h["due"] = due
-    h["floor"] = floor
-    h["ceiling"] = ceiling
-    h["bottom"] = bottom
-
-
-@nb.njit(cache=True, nogil=True)
-def _roll(head, now, slots, symbol, tfs, lateness, trade, out, n):  # type: ignore[no-untyped-def]
+def _roll(head, now, slots, symbol, tfs, lateness, trade, out, n):
     """End the bars that a trade in order has left, begin those it opens, emit what is due."""
     h = head[symbol]
     time = trade["time"]
@@ -220,23 +52,23 @@ def _roll(head, now, slots, symbol, tfs, lateness, trade, out, n):  # type: igno
         if time >= cell["end"]:
             if cell["start"] < cell["end"]:
                 old = slots[symbol, base + ((cell["start"] - tf["origin"]) // length) % ring]
-                _finish(h, cell, old)
+                finish(h, cell, old)
                 if cell["wait"] == ALWAYS:
                     cell["wait"] = cell["start"]
             start = time - (time - tf["origin"]) % length
             if cell["wait"] != ALWAYS:
                 cell["start"] = start
-                n = _release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
+                n = release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
             slot = slots[symbol, base + ((start - tf["origin"]) // length) % ring]
-            _begin(h, cell, slot, start, length, time, trade["sequence"], trade["price"])
+            begin(h, cell, slot, start, length, time, trade["sequence"], trade["price"])
         elif cell["wait"] != ALWAYS:
-            n = _release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
-    _bounds(h, now, symbol, tfs, lateness)
+            n = release(cell, slots, symbol, base, ring, tf, lateness, time, out, n)
+    bounds(h, now, symbol, tfs, lateness)
     return n
 
 
 @nb.njit(cache=True, nogil=True)
-def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):  # type: ignore[no-untyped-def]
+def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):
     """Put a trade into an older bar of one timeframe; n < 0 tells that it is out of reach."""
     time = trade["time"]
     length = tf["length"]
@@ -303,12 +135,14 @@ def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n): 
     slot["count"] += 1
     if slot["state"] == _CLOSED:
         slot["revision"] += 1
-        n = _emit(out, n, slot, symbol, tf["seconds"], _BAR_REVISED)
+        n = emit(out, n, slot, symbol, tf["seconds"], _BAR_REVISED)
     return n
 
 
 @nb.njit(cache=True, nogil=True)
-def _disorder(head, now, slots, symbol, tfs, lateness, trade, row, vh, vl, nh, nl, out, n, overdue, m):  # type: ignore[no-untyped-def]  # noqa: E501
+def _disorder(
+    head, now, slots, symbol, tfs, lateness, trade, row, vh, vl, nh, nl, out, n, overdue, m
+):
     """Place a trade that is not, for every timeframe, the newest of the newest bar.
 
     Its size is in the totals already.
@@ -361,16 +195,16 @@ def _disorder(head, now, slots, symbol, tfs, lateness, trade, row, vh, vl, nh, n
             n = placed
             if cell["wait"] != ALWAYS:
                 waited = True
-                n = _release(
+                n = release(
                     cell, slots, symbol, tf["offset"], tf["ring"], tf, lateness, h["time"], out, n
                 )
     if waited or price > h["ceiling"] or price < h["bottom"]:
-        _bounds(h, now, symbol, tfs, lateness)
+        bounds(h, now, symbol, tfs, lateness)
     return n, m
 
 
 @nb.njit(cache=True, nogil=True)
-def route(head, now, slots, tfs, lateness, rows, start, out, overdue):  # type: ignore[no-untyped-def]
+def route(head, now, slots, tfs, lateness, rows, start, out, overdue):
     """Send trades to the bars of their symbols, all timeframes at once.
 
     Parameters
@@ -424,9 +258,7 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):  # type: 
         sequence = trade["sequence"]
         if time > h["time"] or (
             time == h["time"]
-            and (
-                sequence > h["sequence"] or (sequence == h["sequence"] and price >= h["price"])
-            )
+            and (sequence > h["sequence"] or (sequence == h["sequence"] and price >= h["price"]))
         ):
             h["time"] = time
             h["sequence"] = sequence
@@ -457,7 +289,7 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):  # type: 
 
 
 @nb.njit(cache=True, nogil=True)
-def advance(head, now, slots, tfs, lateness, clock, symbols, out):  # type: ignore[no-untyped-def]
+def advance(head, now, slots, tfs, lateness, clock, symbols, out):
     """Close the bars whose wait the clock has ended.
 
     Returns
@@ -480,23 +312,21 @@ def advance(head, now, slots, tfs, lateness, clock, symbols, out):  # type: igno
             tf = tfs[j]
             cell = now[symbol, j]
             if cell["start"] < cell["end"] and cell["end"] + lateness <= clock:
-                index = tf["offset"] + (
-                    (cell["start"] - tf["origin"]) // tf["length"]
-                ) % tf["ring"]
-                _finish(h, cell, slots[symbol, index])
+                index = tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
+                finish(h, cell, slots[symbol, index])
                 if cell["wait"] == ALWAYS:
                     cell["wait"] = cell["start"]
                 cell["start"] = cell["end"]  # no newest bar until the next trade
             if cell["wait"] != ALWAYS:
-                n = _release(
+                n = release(
                     cell, slots, symbol, tf["offset"], tf["ring"], tf, lateness, clock, out, n
                 )
-        _bounds(h, now, symbol, tfs, lateness)
+        bounds(h, now, symbol, tfs, lateness)
     return symbols[1], n
 
 
 @nb.njit(cache=True, nogil=True)
-def form(head, now, slots, tfs, symbol, j, out):  # type: ignore[no-untyped-def]
+def form(head, now, slots, tfs, symbol, j, out):
     """Write the newest bar of a symbol's timeframe as it stands; return 0 if there is none."""
     h = head[symbol]
     tf = tfs[j]

@@ -27,7 +27,7 @@ _UNIT = 2.0**-12
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def split(x):  # type: ignore[no-untyped-def]
+def split(x):
     """Return the two integers of a float."""
     if x < 0.0:  # near zero from below, scaled - floor(scaled) would round: negate instead
         scaled = -x * _SCALE
@@ -40,21 +40,21 @@ def split(x):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def add(hi, lo, hi2, lo2):  # type: ignore[no-untyped-def]
+def add(hi, lo, hi2, lo2):
     """Return the sum of two held values."""
     low = lo + lo2
     return hi + hi2 + (low >> np.int64(62)), low & _MASK
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def subtract(hi, lo, hi2, lo2):  # type: ignore[no-untyped-def]
+def subtract(hi, lo, hi2, lo2):
     """Return the difference of two held values."""
     low = lo - lo2
     return hi - hi2 + (low >> np.int64(62)), low & _MASK
 
 
 @nb.njit(cache=True, nogil=True)
-def _nearest(hi, lo):  # type: ignore[no-untyped-def]
+def _nearest(hi, lo):
     # hi >= 0. The top 62 bits are gathered in one integer, with a sticky bit for the rest, so
     # that the conversion to float rounds once and rightly.
     if hi == 0:
@@ -75,11 +75,11 @@ def _nearest(hi, lo):  # type: ignore[no-untyped-def]
         top |= lo >> (np.int64(62) - shift)
     if lo & ((np.int64(1) << (np.int64(62) - shift)) - np.int64(1)):
         top |= np.int64(1)
-    return np.float64(top) * math.ldexp(_UNIT, -shift)
+    return np.float64(top) * _UNIT * 0.5**shift
 
 
 @nb.njit(cache=True, nogil=True)
-def rounded(hi, lo):  # type: ignore[no-untyped-def]
+def rounded(hi, lo):
     """Return the float64 nearest to a held value, and what is left of it as a second float."""
     if hi < 0:
         negative_hi, negative_lo = subtract(np.int64(0), np.int64(0), hi, lo)
