@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         2000, ge=10, le=1_000_000, description="Bars kept in memory for each watched series"
     )
     dedup_trades: int = Field(
-        1_000_000, ge=1024, le=100_000_000, description="Trades remembered to tell repeats"
+        200_000, ge=1024, le=100_000_000, description="Trades remembered to tell repeats"
     )
     store_trades: bool = Field(True, description="Keep trades in the store")
     store_quotes: bool = Field(False, description="Keep quotes in the store (many rows)")
