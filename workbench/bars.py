@@ -163,6 +163,7 @@ class BarBuilder:
         blank = head[have:]
         blank["time"] = blank["edge"] = blank["floor"] = kernel.NEVER
         blank["due"] = kernel.ALWAYS
+        blank["shift"] = -(1 << 60)
         blank["mask"] = self._default_mask
         now["start"][have:] = now["end"][have:] = kernel.NEVER
         now["wait"][have:] = kernel.ALWAYS
@@ -203,7 +204,7 @@ class BarBuilder:
         Parameters
         ----------
         clock : int
-            Time in ns UTC; in a replay that of the tape.
+            Time of receipt in ns UTC; in a replay that of the tape.
         """
         parts = []
         at = np.array([0, len(self._head)], np.int64)
@@ -214,9 +215,47 @@ class BarBuilder:
             parts.append(self._out[:n].copy())
         return np.concatenate(parts) if parts else np.zeros(0, BAR)
 
+    def due(self) -> int:
+        """Return the time of receipt, ns UTC, at which the clock closes the next bar."""
+        if not len(self._head):
+            return int(kernel.ALWAYS)
+        return int((self._head["due"] - self._head["shift"]).min())
+
     def finish(self) -> Rows:
         """Close every bar, as at the end of a recording, and return the bars."""
         return self.advance(int(kernel.ALWAYS) - 1)
+
+    def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
+        """Begin a timeframe of a symbol as if it had been there for these trades already.
+
+        Parameters
+        ----------
+        symbol : int
+        name : Timeframe or str
+            Added if it is not there.
+        trades : array of TRADE
+            All that :meth:`add` has had of this symbol since some time, and no other.
+
+        Returns
+        -------
+        array of BAR
+            The bars they close.
+        """
+        tf = timeframe(name)
+        self.add_timeframe(tf, symbols=[symbol])
+        other = BarBuilder([tf], lateness=self.lateness / 1e9)
+        if not len(trades) or not self._head["count"][symbol]:
+            return np.zeros(0, BAR)
+        own = trades.copy()
+        own["symbol"] = 0
+        bars = other.add(own)
+        bars["symbol"] = symbol
+        j = self.timeframes.index(tf)
+        kernel.adopt(
+            self._head, self._now, self._slots, self._tfs, symbol, j, self.lateness,
+            other._head, other._now, other._slots,
+        )  # fmt: skip
+        return bars
 
     def forming(self, symbol: int, name: Timeframe | str) -> Rows:
         """Return the newest bar of a series as it stands: one row, or none."""

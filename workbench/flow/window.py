@@ -81,11 +81,11 @@ class Window:
         self.capacity = capacity
         self.outputs = tuple(outputs)
         self._lock = threading.Lock()
-        # Twice the capacity: rows are moved to the front once every `capacity` bars, so that
-        # readers always get one contiguous slice.
-        self._bars = np.zeros(2 * capacity + 1, BAR)
-        self._values = np.full((2 * capacity + 1, len(self.outputs)), np.nan)
-        self._changed = np.zeros(2 * capacity + 1, np.int64)
+        # Room for up to twice the capacity: rows are moved to the front once every `capacity`
+        # bars, so that readers always get one contiguous slice. It grows with use.
+        self._bars = np.zeros(65, BAR)
+        self._values = np.full((65, len(self.outputs)), np.nan)
+        self._changed = np.zeros(65, np.int64)
         self._length = 0  # closed bars held
         self._base = 0  # ordinal of row 0
         self._forming = False  # row `_length` holds the forming bar
@@ -110,6 +110,17 @@ class Window:
             for start in range(0, len(bars), self.capacity):
                 self._append(bars[start : start + self.capacity], values[start:])
 
+    def _reserve(self, rows: int) -> None:
+        """Make room for that many closed bars and a forming one."""
+        have = len(self._bars)
+        if rows + 1 <= have:
+            return
+        more = min(max(2 * have, rows + 1), 2 * self.capacity + 1) - have
+        self._bars = np.concatenate([self._bars, np.zeros(more, BAR)])
+        nans = np.full((more, len(self.outputs)), np.nan)
+        self._values = np.concatenate([self._values, nans])
+        self._changed = np.concatenate([self._changed, np.zeros(more, np.int64)])
+
     def _append(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
         n = len(bars)
         if self._length + n > 2 * self.capacity:
@@ -120,6 +131,7 @@ class Window:
             self._base += drop
             self._length = keep
         end = self._length + n
+        self._reserve(end)
         self._bars[self._length : end] = bars
         self._values[self._length : end] = values[:n]
         self._changed[self._length : end] = self._version
@@ -152,6 +164,7 @@ class Window:
             self._version += 1
             self._epoch += 1
             n = len(bars)
+            self._reserve(n)
             self._bars[:n] = bars
             self._values[:n] = values
             self._changed[:n] = self._version

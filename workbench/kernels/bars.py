@@ -29,8 +29,10 @@ from workbench.kernels.barstate import (
 )
 from workbench.kernels.exact import add, rounded, split, subtract
 
-__all__ = ["ALWAYS", "HEAD", "NEVER", "NOW", "SLOT", "advance", "form", "route"]
+__all__ = ["ALWAYS", "HEAD", "NEVER", "NOW", "SLOT", "adopt", "advance", "form", "route"]
 
+#: A time this far ahead of its receipt tells of a bad clock, not of the market's.
+_AHEAD = np.int64(60_000_000_000)
 _ENDED, _CLOSED = 2, 3
 _BAR_FORMING, _BAR_REVISED = 1, 3
 
@@ -255,6 +257,10 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):
         h["notional_lo"] = lo
         h["count"] += 1
         h["dirty"] += 1
+        received = trade["received"]
+        shift = time - received
+        if shift > h["shift"] and shift < _AHEAD and received > 0:
+            h["shift"] = shift
         sequence = trade["sequence"]
         if time > h["time"] or (
             time == h["time"]
@@ -292,6 +298,10 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):
 def advance(head, now, slots, tfs, lateness, clock, symbols, out):
     """Close the bars whose wait the clock has ended.
 
+    The clock is of receipt. Each symbol's bars are judged by the market's own: ours plus the
+    greatest difference seen between a trade's time and its receipt, so that delayed feeds and
+    recordings close their bars as punctually as live ones.
+
     Returns
     -------
     (next symbol to look at, bars in out)
@@ -299,8 +309,10 @@ def advance(head, now, slots, tfs, lateness, clock, symbols, out):
     """
     n = 0
     room = len(out) - slots.shape[1] - 2 * len(tfs)
+    wall = clock
     for symbol in range(symbols[0], symbols[1]):
         h = head[symbol]
+        clock = wall if wall >= ALWAYS - 1 else wall + h["shift"]
         if clock < h["due"]:
             continue
         if n > room:
@@ -359,3 +371,32 @@ def form(head, now, slots, tfs, symbol, j, out):
     bar["origin"] = 0
     bar["padding"] = 0
     return 1
+
+
+@nb.njit(cache=True, nogil=True)
+def adopt(head, now, slots, tfs, symbol, j, lateness, other_head, other_now, other_slots):
+    """Take over the state of one series from a builder that had only it, as symbol 0."""
+    h = head[symbol]
+    tf = tfs[j]
+    cell = other_now[0, 0]
+    now[symbol, j] = cell
+    for k in range(tf["ring"]):
+        slots[symbol, tf["offset"] + k] = other_slots[0, k]
+    if cell["start"] < cell["end"]:
+        slot = slots[
+            symbol, tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
+        ]
+        o = other_head[0]
+        # The newest bar counts from totals: from ours, less what it has by its own.
+        hi, lo = subtract(o["volume_hi"], o["volume_lo"], slot["volume_hi"], slot["volume_lo"])
+        hi, lo = subtract(h["volume_hi"], h["volume_lo"], hi, lo)
+        slot["volume_hi"] = hi
+        slot["volume_lo"] = lo
+        hi, lo = subtract(
+            o["notional_hi"], o["notional_lo"], slot["notional_hi"], slot["notional_lo"]
+        )
+        hi, lo = subtract(h["notional_hi"], h["notional_lo"], hi, lo)
+        slot["notional_hi"] = hi
+        slot["notional_lo"] = lo
+        slot["count"] = h["count"] - (o["count"] - slot["count"])
+    bounds(h, now, symbol, tfs, lateness)

@@ -41,7 +41,7 @@ HEAD = np.dtype(
         ("count", "i8"),
         ("due", "i8"),  # when the clock closes the next bar
         ("mask", "i8"),  # bit j: timeframe j is wanted
-        ("padding", "i8"),
+        ("shift", "i8"),  # greatest event time minus receive time: the market's clock on ours
     ]
 )
 
