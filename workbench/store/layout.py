@@ -1,0 +1,173 @@
+"""How the fields of a record lie in the columns of a table."""
+
+# Statements are put together from the names in this package; every value is bound.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.records import BAR, QUOTE, TRADE, Kind, Rows
+
+__all__ = ["LAYOUTS", "Layout"]
+
+_TOP = np.uint64(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One kind of record as a table.
+
+    Attributes
+    ----------
+    kind : "trade", "quote" or "bar"
+    table : str
+    dtype : dtype of the record
+    columns : dict of str to str
+        Column by record field, without the symbol.
+    series : tuple of str
+        Columns that come first in the key and name a series, the symbol's number first.
+    order : tuple of str
+        Columns of the key after those, the time first: rows are read in their order.
+    upsert : bool
+        Whether a repeated key overwrites; where not, the first delivery stays.
+    """
+
+    kind: Kind
+    table: str
+    dtype: np.dtype[np.void]
+    columns: dict[str, str]
+    series: tuple[str, ...]
+    order: tuple[str, ...]
+    upsert: bool = False
+
+    def insert(self) -> str:
+        """Return the statement that stores one row; its arguments are `encode`'s tuples."""
+        names = ["sid", *self.columns.values()]
+        text = (
+            f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        )
+        if not self.upsert:
+            return f"{text} ON CONFLICT DO NOTHING"
+        values = [name for name in names if name not in (*self.series, *self.order)]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in values)
+        old = ", ".join(f"{self.table}.{name}" for name in values)
+        new = ", ".join(f"excluded.{name}" for name in values)
+        return (
+            f"{text} ON CONFLICT DO UPDATE SET {changes} "
+            f"WHERE excluded.rev >= {self.table}.rev AND ({old}) IS NOT ({new})"
+        )
+
+    def select(self) -> str:
+        """Return the list of what `decode` wants of a row: the record's fields in its order."""
+        return ", ".join(self.columns.get(str(name), "0") for name in self.dtype.names or ())
+
+    def encode(self, rows: Rows, sids: npt.NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
+        """Return rows as tuples of plain Python numbers for :meth:`insert`.
+
+        Parameters
+        ----------
+        rows : structured array of the record's dtype
+        sids : array of int64
+            The store's number of each row's symbol.
+        """
+        columns = [sids.tolist()]
+        for name in self.columns:
+            column = rows[name]
+            if column.dtype == np.uint64:
+                column = (column ^ _TOP).view(np.int64)
+            columns.append(column.tolist())
+        return zip(*columns, strict=True)
+
+    def decode(self, fetched: Iterable[tuple[Any, ...]], symbol: int) -> Rows:
+        """Return fetched tuples as rows of one symbol.
+
+        Parameters
+        ----------
+        fetched : iterable of tuples
+            As :meth:`select` orders them.
+        symbol : int
+            Number that the rows carry.
+        """
+        signed = np.dtype([(name, _signed(self.dtype[name])) for name in self.dtype.names or ()])
+        rows: Rows = np.fromiter(fetched, dtype=signed).view(self.dtype)
+        for name in self.columns:
+            if self.dtype[name] == np.uint64:
+                rows[name] ^= _TOP
+        rows["symbol"] = symbol
+        return rows
+
+
+def _signed(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.int64) if dtype == np.uint64 else dtype
+
+
+LAYOUTS: dict[Kind, Layout] = {
+    "trade": Layout(
+        "trade",
+        "trades",
+        TRADE,
+        {
+            "time": "ts",
+            "sequence": "seq",
+            "exchange": "exch",
+            "id": "id",
+            "received": "received",
+            "price": "price",
+            "size": "size",
+            "side": "side",
+            "conditions": "conds",
+            "flags": "flags",
+        },
+        series=("sid",),
+        order=("ts", "seq", "exch", "id"),
+    ),
+    "quote": Layout(
+        "quote",
+        "quotes",
+        QUOTE,
+        {
+            "time": "ts",
+            "sequence": "seq",
+            "bid_exchange": "bid_exch",
+            "ask_exchange": "ask_exch",
+            "bid": "bid",
+            "bid_size": "bid_size",
+            "ask": "ask",
+            "ask_size": "ask_size",
+            "received": "received",
+        },
+        series=("sid",),
+        order=("ts", "seq", "bid_exch", "ask_exch", "bid", "bid_size", "ask", "ask_size"),
+    ),
+    "bar": Layout(
+        "bar",
+        "bars",
+        BAR,
+        {
+            "timeframe": "tf",
+            "origin": "origin",
+            "time": "ts",
+            "open": "open",
+            "high": "high",
+            "low": "low",
+            "close": "close",
+            "volume": "volume",
+            "vwap": "vwap",
+            "count": "n",
+            "volume_rest": "volume_rest",
+            "notional": "notional",
+            "notional_rest": "notional_rest",
+            "revision": "rev",
+            "state": "state",
+        },
+        series=("sid", "tf", "origin"),
+        order=("ts",),
+        upsert=True,
+    ),
+}

@@ -1,0 +1,341 @@
+"""The embedded store: one SQLite file that one process writes and any number read."""
+
+from __future__ import annotations
+
+import html
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import StoreError, UnknownTimeframeError
+from workbench.records import CLOSED, REVISED, Batch, Kind, Rows
+from workbench.store import queries, schema, summary
+from workbench.store.connection import Readers, open_writer, translated
+from workbench.store.frames import When, dataframe, nanoseconds
+from workbench.store.layout import LAYOUTS
+from workbench.store.lock import WriterLock
+from workbench.store.store import Durability, Mode
+from workbench.symbols import SymbolTable, asset_class, canonical
+from workbench.timeframes import Timeframe
+from workbench.timeframes import timeframe as parse_timeframe
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """Keep records in a SQLite file in WAL mode; the contract is `Store`'s.
+
+    Zeros read back as +0.0, NaN of a bar's vwap or notional as NaN; other floats are exact.
+    Quotes are told apart by all they say but the time of receipt.
+
+    Parameters
+    ----------
+    path : Path
+    mode : "rw" or "ro"
+    durability : "full" or "normal"
+        See :func:`~workbench.store.store.open_store`.
+    max_bytes : int or None
+        Size the file may grow to, in bytes; beyond it the store is full. None is no limit.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: Mode = "rw",
+        durability: Durability = "full",
+        max_bytes: int | None = None,
+    ) -> None:
+        self.path = path
+        self.mode = mode
+        self.durability = durability
+        self._sids: dict[str, int] = {}  # committed ones only
+        self._writing = threading.RLock()
+        self._write: sqlite3.Connection | None = None
+        self._lock: WriterLock | None = None
+        self._closed = False
+        if mode == "rw":
+            self._open_for_writing()
+        self._readers = Readers(path)
+        try:
+            if mode == "rw":
+                self.limit(max_bytes)
+            with self._readers.take():
+                pass  # a store that cannot be read fails here rather than at first use
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_for_writing(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make {self.path.parent}: {error.strerror}") from None
+        self._lock = WriterLock(self.path.with_name(self.path.name + ".lock"))
+        try:
+            self._write = open_writer(self.path, full=self.durability == "full")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def limit(self, max_bytes: int | None) -> None:
+        """Set the size in bytes that the file may grow to; None is no limit."""
+        with self._writing, translated(self.path):
+            write = self._writer()
+            size = int(write.execute("PRAGMA page_size").fetchone()[0])
+            pages = (1 << 32) - 2 if max_bytes is None else max(1, max_bytes // size)
+            write.execute(f"PRAGMA max_page_count = {pages}")
+
+    def append(self, batch: Batch, table: SymbolTable) -> int:
+        """Store the rows of a batch, all or none; return how many were new or changed."""
+        return self.append_many((batch,), table)
+
+    def append_many(self, batches: Iterable[Batch], table: SymbolTable) -> int:
+        """Store several batches in one transaction; return rows that were new or changed."""
+        parts = _by_kind(batches)
+        changed = 0
+        fresh: dict[str, int] = {}
+        with self._writing, translated(self.path):
+            write = self._writer()
+            write.execute("BEGIN IMMEDIATE")
+            try:
+                for kind, rows in parts.items():
+                    layout = LAYOUTS[kind]
+                    sids = self._numbers(write, rows["symbol"], table, fresh)
+                    before = write.total_changes
+                    write.executemany(layout.insert(), layout.encode(rows, sids))
+                    changed += write.total_changes - before
+                write.execute("COMMIT")
+            except BaseException:
+                # SQLite ends the transaction itself on some errors, a full disk among them.
+                if write.in_transaction:
+                    write.execute("ROLLBACK")
+                raise
+            self._sids.update(fresh)
+        return changed
+
+    def _writer(self) -> sqlite3.Connection:
+        if self._write is None:
+            if self._closed:
+                raise StoreError(f"{self.path} was closed")
+            raise StoreError(f'{self.path} was opened with mode="ro": it cannot be written')
+        return self._write
+
+    def _numbers(
+        self,
+        write: sqlite3.Connection,
+        ids: npt.NDArray[np.int32],
+        table: SymbolTable,
+        fresh: dict[str, int],
+    ) -> npt.NDArray[np.int64]:
+        unique, inverse = np.unique(ids, return_inverse=True)
+        sids = np.empty(len(unique), np.int64)
+        for place, number in enumerate(unique.tolist()):
+            try:
+                name = table.name(number)
+            except IndexError:
+                raise ValueError(f"no symbol has number {number} in the table") from None
+            sid = self._sids.get(name) or fresh.get(name)
+            if sid is None:
+                write.execute(
+                    "INSERT INTO symbols (symbol, asset_class) VALUES (?, ?) "
+                    "ON CONFLICT DO NOTHING",
+                    (name, asset_class(name)),
+                )
+                found = write.execute("SELECT id FROM symbols WHERE symbol = ?", (name,))
+                sid = fresh[name] = int(found.fetchone()[0])
+            sids[place] = sid
+        return sids[inverse]
+
+    def rows(
+        self,
+        kind: Kind,
+        symbol: str,
+        *,
+        timeframe: str | int | Timeframe | None = None,
+        start: When | None = None,
+        end: When | None = None,
+        last: int | None = None,
+        origin: int | None = None,
+        table: SymbolTable | None = None,
+    ) -> Rows:
+        """Return what is stored of one series as records, in time order."""
+        if kind not in LAYOUTS:
+            raise ValueError(f"kind is one of {', '.join(LAYOUTS)}, not {kind!r}")
+        name = canonical(symbol)
+        tf = _seconds(kind, timeframe)
+        if last is not None and last < 0:
+            raise ValueError(f"last is a number of rows, not {last}")
+        within = queries.Range(
+            None if start is None else nanoseconds(start),
+            None if end is None else nanoseconds(end),
+            last,
+        )
+        layout = LAYOUTS[kind]
+        with self._readers.take() as connection:
+            sid = self._find(connection, name)
+            if sid is not None and kind == "bar" and origin is None:
+                origin = queries.series_origin(connection, sid, tf)
+            if sid is None or (kind == "bar" and origin is None):
+                return np.zeros(0, layout.dtype)
+            key = (sid, tf, origin or 0) if kind == "bar" else (sid,)
+            number = 0 if table is None else table.id(name)
+            rows = queries.read(connection, layout, key, within, symbol=number)
+        if kind == "quote":
+            # Quotes that share time and sequence came in the order of their receipt.
+            return rows[np.lexsort((rows["received"], rows["sequence"], rows["time"]))]
+        return rows
+
+    def _find(self, connection: sqlite3.Connection, name: str) -> int | None:
+        sid = self._sids.get(name)
+        if sid is None:
+            found = connection.execute("SELECT id FROM symbols WHERE symbol = ?", (name,))
+            row = found.fetchone()
+            if row is not None:
+                sid = self._sids[name] = int(row[0])
+        return sid
+
+    def trades(
+        self,
+        symbol: str,
+        *,
+        start: When | None = None,
+        end: When | None = None,
+        last: int | None = None,
+    ) -> pd.DataFrame:
+        """Return trades indexed by UTC time."""
+        return dataframe("trade", self.rows("trade", symbol, start=start, end=end, last=last))
+
+    def quotes(
+        self,
+        symbol: str,
+        *,
+        start: When | None = None,
+        end: When | None = None,
+        last: int | None = None,
+    ) -> pd.DataFrame:
+        """Return quotes indexed by UTC time."""
+        return dataframe("quote", self.rows("quote", symbol, start=start, end=end, last=last))
+
+    def bars(
+        self,
+        symbol: str,
+        timeframe: str | int | Timeframe,
+        *,
+        start: When | None = None,
+        end: When | None = None,
+        last: int | None = None,
+        origin: int | None = None,
+    ) -> pd.DataFrame:
+        """Return bars indexed by the UTC time of their start."""
+        rows = self.rows(
+            "bar", symbol, timeframe=timeframe, start=start, end=end, last=last, origin=origin
+        )
+        return dataframe("bar", rows)
+
+    def symbols(self) -> pd.DataFrame:
+        """Return what is stored of each symbol."""
+        with self._readers.take() as connection:
+            return summary.symbols(connection)
+
+    def coverage(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return first and last time and rows of each series."""
+        name = None if symbol is None else canonical(symbol)
+        with self._readers.take() as connection:
+            return summary.coverage(connection, name)
+
+    def info(self) -> dict[str, Any]:
+        """Return the store's place, sizes in bytes, versions and rows of each kind."""
+        with self._readers.take() as connection:
+            rows = summary.counts(connection)
+            version = schema.version(connection)
+        return {
+            "path": str(self.path),
+            "mode": self.mode,
+            "durability": self.durability,
+            "bytes": _bytes(self.path),
+            "wal_bytes": self.wal_bytes,
+            "sqlite_version": sqlite3.sqlite_version,
+            "schema_version": version,
+            "rows": rows,
+        }
+
+    @property
+    def wal_bytes(self) -> int:
+        """Bytes committed to the log; it is folded into the file and used again."""
+        return _bytes(self.path.with_name(self.path.name + "-wal"))
+
+    def close(self) -> None:
+        """Let go of the file and its lock; a second call does nothing."""
+        readers = getattr(self, "_readers", None)
+        if readers is not None:
+            readers.close()
+        with self._writing:
+            self._closed = True
+            write, self._write = self._write, None
+            # The log is folded in by closing, so the lock must outlive the connection.
+            if write is not None:
+                write.close()
+            if self._lock is not None:
+                self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self.mode
+        return f"SqliteStore({str(self.path)!r}, {state}, {_bytes(self.path) / 1e6:.1f} MB)"
+
+    def _repr_html_(self) -> str:
+        if self._closed:
+            return f"<code>{html.escape(repr(self))}</code>"
+        with self._readers.take() as connection:
+            return summary.html_table(repr(self), connection)
+
+
+def _by_kind(batches: Iterable[Batch]) -> dict[Kind, Rows]:
+    gathered: dict[Kind, list[Rows]] = {}
+    for batch in batches:
+        if len(batch):
+            gathered.setdefault(batch.kind, []).append(batch.rows)
+    parts = {
+        kind: rows[0] if len(rows) == 1 else np.concatenate(rows) for kind, rows in gathered.items()
+    }
+    if "bar" in parts:
+        bars = parts["bar"]
+        if not np.isin(bars["state"], (CLOSED, REVISED)).all():
+            raise ValueError("only closed and revised bars are stored, not forming ones")
+        if (bars["timeframe"] <= 0).any():
+            raise ValueError("a bar is stored under its timeframe in seconds, which is missing")
+    return parts
+
+
+def _seconds(kind: Kind, timeframe: str | int | Timeframe | None) -> int:
+    if kind != "bar":
+        return 0
+    if timeframe is None:
+        raise UnknownTimeframeError('bars are asked for by timeframe, such as timeframe="1m"')
+    return parse_timeframe(timeframe).seconds
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
