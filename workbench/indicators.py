@@ -241,23 +241,25 @@ class Run:
         values: Values = out[0]
         return values
 
-    def rollback(self, count: int) -> int:
-        """Step back so that at most `count` bars have been taken.
+    def reach(self, count: int) -> int:
+        """Return how many bars the newest kept state of at most `count` has taken, or -1."""
+        return max((at for at, _ in self._checkpoints if at <= count), default=-1)
 
-        Returns
-        -------
-        int
-            How many bars the restored state has taken; add the bars from there on again. -1
-            if it cannot go back that far.
+    def rollback(self, count: int) -> None:
+        """Step back to the state kept at exactly `count` bars (see :meth:`reach`).
+
+        Raises
+        ------
+        ValueError
+            If none was kept there.
         """
-        for place in range(len(self._checkpoints) - 1, -1, -1):
-            at, state = self._checkpoints[place]
-            if at <= count:
+        for place, (at, state) in enumerate(self._checkpoints):
+            if at == count:
                 self._s = state.copy()
                 self.count = at
                 del self._checkpoints[place + 1 :]
-                return at
-        return -1
+                return
+        raise ValueError(f"no checkpoint at bar {count}")
 
     def _columns(self, bars: pd.DataFrame | Rows) -> list[npt.NDArray[Any]]:
         if isinstance(bars, pd.DataFrame):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from workbench.records import BAR, FORMING, Rows
+from workbench.records import BAR, Rows
 from workbench.timeframes import Timeframe
 
 __all__ = ["Change", "Window"]
@@ -149,9 +149,10 @@ class Window:
             self._forming = True
 
     def revise(self, row: int, bars: Rows, values: npt.NDArray[np.float64]) -> None:
-        """Overwrite closed bars from a row on, counted from the oldest one held."""
+        """Overwrite closed bars from a row of :meth:`closed` on."""
         with self._lock:
             self._version += 1
+            row += max(0, self._length - self.capacity)
             end = row + len(bars)
             self._bars[row:end] = bars
             self._values[row:end] = values
@@ -177,11 +178,15 @@ class Window:
         with self._lock:
             return self._bars[max(0, self._length - self.capacity) : self._length].copy()
 
-    def find(self, time: int) -> int:
-        """Return the row of the closed bar that starts at a time in ns, or -1."""
-        times = self._bars["time"][: self._length]
-        row = int(np.searchsorted(times, time))
-        return row if row < self._length and int(times[row]) == time else -1
+    def values(self) -> npt.NDArray[np.float64]:
+        """Return a copy of the indicator values beside :meth:`closed`."""
+        with self._lock:
+            return self._values[max(0, self._length - self.capacity) : self._length].copy()
+
+    @property
+    def last_time(self) -> int:
+        """Start of the newest closed bar in ns UTC; before all times if there is none."""
+        return int(self._bars["time"][self._length - 1]) if self._length else -(1 << 62)
 
     def since(self, epoch: int, version: int) -> Change | None:
         """Return what changed since a version, or None if nothing did.
@@ -216,12 +221,7 @@ class Window:
             end = self._length + (1 if self._forming else 0)
             return self._bars[max(0, end - 1) : end].copy()
 
-    def map(self, function: Callable[[Rows], None]) -> None:
-        """Call a function with a view of the closed bars while no one writes."""
-        with self._lock:
-            function(self._bars[: self._length])
-
     @property
     def forming(self) -> bool:
         """Whether the newest row is a forming bar."""
-        return self._forming and bool(self._bars["state"][self._length] == FORMING)
+        return self._forming

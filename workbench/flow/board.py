@@ -1,0 +1,123 @@
+"""All series that are kept in memory, fed with bars and read by screens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workbench.bars import BarBuilder
+from workbench.flow.series import Series
+from workbench.flow.window import Window
+from workbench.indicators import Indicator
+from workbench.records import Batch, Rows
+from workbench.symbols import SymbolTable
+from workbench.timeframes import Timeframe
+
+__all__ = ["Board"]
+
+
+class Board:
+    """Hold the series of a feed and pass each its bars.
+
+    Parameters
+    ----------
+    table : SymbolTable
+    builder : BarBuilder
+        Tells the forming bars.
+    capacity : int
+        Closed bars a window keeps.
+    """
+
+    def __init__(self, table: SymbolTable, builder: BarBuilder, capacity: int) -> None:
+        self.capacity = capacity
+        self._table = table
+        self._builder = builder
+        self._series: dict[tuple[int, int], list[Series]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(some) for some in self._series.values())
+
+    def base(self, symbol: int, tf: Timeframe) -> Series | None:
+        """Return the series of a symbol and timeframe without indicators, or None."""
+        some = self._series.get((symbol, tf.seconds), ())
+        return next((s for s in some if not s.indicators), None)
+
+    def open(
+        self, symbol: int, tf: Timeframe, indicators: Sequence[Indicator], past: Rows
+    ) -> Series:
+        """Return the series with these indicators, made and filled if it is not there.
+
+        Parameters
+        ----------
+        symbol : int
+        tf : Timeframe
+        indicators : sequence of Indicator
+        past : array of BAR
+            Closed bars to begin with, in order of time.
+        """
+        some = self._series.setdefault((symbol, tf.seconds), [])
+        wanted = tuple(indicators)
+        for series in some:
+            if series.indicators == wanted:
+                return series
+        series = Series(self._table.name(symbol), tf, wanted, self.capacity)
+        series.add(past)
+        self._show(symbol, series)
+        some.append(series)
+        return series
+
+    def release(self, window: Window) -> bool:
+        """Give back a use of a window; True if its series is gone with it."""
+        for key, some in self._series.items():
+            for series in some:
+                if series.window is window:
+                    series.users = max(0, series.users - 1)
+                    if series.users == 0 and series.indicators:
+                        some.remove(series)
+                        return True
+                    return not some and self._series.pop(key, None) is not None
+        return False
+
+    def drop(self, symbol: int, tf: Timeframe) -> None:
+        """Forget the series of a symbol and timeframe that nobody watches."""
+        key = (symbol, tf.seconds)
+        left = [s for s in self._series.get(key, ()) if s.users]
+        if left:
+            self._series[key] = left
+        else:
+            self._series.pop(key, None)
+
+    def watched(self, symbol: int, tf: Timeframe) -> bool:
+        """Tell whether a screen uses a series."""
+        return any(s.users for s in self._series.get((symbol, tf.seconds), ()))
+
+    def add(self, batch: Batch) -> None:
+        """Pass closed and revised bars to their series."""
+        rows = batch.rows
+        keys = rows["symbol"].astype(np.int64) << 32 | rows["timeframe"]
+        if len(rows) == 1 or (keys == keys[0]).all():
+            self._pass(int(keys[0]), rows)
+            return
+        for key in np.unique(keys):
+            self._pass(int(key), rows[keys == key])
+
+    def _pass(self, key: int, rows: Rows) -> None:
+        for series in self._series.get((key >> 32, key & 0xFFFFFFFF), ()):
+            series.add(rows)
+
+    def refresh(self) -> None:
+        """Show the forming bars of watched series whose symbols had trades."""
+        touched: dict[int, bool] = {}
+        for (symbol, _), some in self._series.items():
+            for series in some:
+                if series.users:
+                    if symbol not in touched:
+                        touched[symbol] = self._builder.touched(symbol)
+                    if touched[symbol]:
+                        self._show(symbol, series)
+
+    def _show(self, symbol: int, series: Series) -> None:
+        bar = self._builder.forming(symbol, series.window.timeframe)
+        if len(bar):
+            series.form(bar)

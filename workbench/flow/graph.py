@@ -1,0 +1,173 @@
+"""The streamz graph: from frames to accepted rows, bars, and whoever listens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from streamz import Stream
+
+from workbench.bars import BarBuilder
+from workbench.clock import Clock, SystemClock
+from workbench.flow.health import Health
+from workbench.flow.nodes import guard
+from workbench.gate import Gate, Quarantine
+from workbench.records import Batch, Rows
+from workbench.sources.source import Frame, Source, Status
+from workbench.symbols import SymbolTable
+from workbench.timeframes import Timeframe
+
+__all__ = ["Pipeline"]
+
+_log = logging.getLogger("workbench.flow.graph")
+
+
+class Pipeline:
+    """Decode, accept and aggregate batches, and emit them to streamz streams.
+
+    It knows no socket, clock or thread: whoever has frames calls :meth:`deliver`, with their
+    times of receipt, and live, replay and batch are the same calls.
+
+    Parameters
+    ----------
+    table : SymbolTable
+    lateness : float
+        Seconds after its end that a bar waits for late trades.
+    remember : int
+        Trades remembered to tell repeats.
+    clock : Clock
+        For uptime and the times of events only.
+    asynchronous : bool
+        Whether it is made on a running loop, for listeners that need one.
+
+    Attributes
+    ----------
+    streams : dict of str to Stream
+        "trade", "quote", "bar" (closed and revised, from trades), "provider_bar", and
+        "status" (what providers say of the connection).
+
+    Examples
+    --------
+    >>> from workbench.sources.massive import MassiveSource
+    >>> table = SymbolTable()
+    >>> pipeline = Pipeline(table)
+    >>> pipeline.builder.add_timeframe("1m")
+    >>> prices = []
+    >>> node = pipeline.streams["trade"].sink(lambda batch: prices.extend(batch.rows["price"]))
+    >>> frame = b'[{"ev":"XT","pair":"BTC-USD","p":64000.5,"s":0.1,"t":1723161255342,"i":"7"}]'
+    >>> source = MassiveSource("crypto", table=table)
+    >>> pipeline.deliver(source, [Frame(1723161255400_000000, frame)])
+    []
+    >>> [float(p) for p in prices]
+    [64000.5]
+    >>> node.destroy()
+    """
+
+    def __init__(
+        self,
+        table: SymbolTable,
+        *,
+        lateness: float = 1.0,
+        remember: int = 200_000,
+        clock: Clock | None = None,
+        asynchronous: bool = False,
+    ) -> None:
+        self.table = table
+        self.quarantine = Quarantine()
+        self.gate = Gate(table, self.quarantine, remember)
+        self.builder = BarBuilder((), lateness=lateness)
+        self.health = Health(self.gate, clock or SystemClock())
+        self._source = Stream(asynchronous=True) if asynchronous else Stream()
+        self._closed = Stream(asynchronous=True) if asynchronous else Stream()
+        self._words = Stream(asynchronous=True) if asynchronous else Stream()
+        accepted = self._source.map(self.gate.accept).filter(len)
+        self.streams: dict[str, Stream] = {
+            kind: accepted.filter(lambda batch, kind=kind: batch.kind == kind)
+            for kind in ("trade", "quote")
+        }
+        self.streams["provider_bar"] = accepted.filter(lambda batch: batch.kind == "bar")
+        self.streams["bar"] = self._closed
+        self.streams["status"] = self._words
+        self._sinks = [
+            self._branch("trade", "bars", self._build),
+            self._branch("trade", "delay", self.health.batch_came),
+            self._branch("quote", "delay", self.health.batch_came),
+        ]
+
+    def _branch(self, kind: str, name: str, function: Callable[..., None]) -> Stream:
+        return guard(self.streams[kind], name, self.health.failed).sink(function)
+
+    def branch(self, kind: str, name: str) -> Stream:
+        """Return a stream of a kind whose listeners cannot disturb anyone else.
+
+        Parameters
+        ----------
+        kind : str
+            One of :attr:`streams`.
+        name : str
+            Under which its errors are counted.
+        """
+        return guard(self.streams[kind], name, self.health.failed)
+
+    def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
+        """Take frames in order of receipt and return what the provider said of the connection.
+
+        A bar that the clock closes between two frames is closed between them, so a replay
+        emits what the live feed emitted.
+        """
+        if not frames:
+            return []
+        last = frames[-1].received
+        self.health.frames_came(len(frames), sum(len(f.data) for f in frames), last)
+        statuses: list[Status] = []
+        start = 0
+        while start < len(frames):
+            end = len(frames)
+            due = self.builder.due()
+            if due <= last:
+                if frames[start].received >= due:
+                    self.advance(frames[start].received)
+                    due = self.builder.due()
+                end = next((i for i in range(start + 1, end) if frames[i].received >= due), end)
+            decoded = source.decode(frames[start:end])
+            if decoded.rejects:
+                self.quarantine.rejects(decoded.rejects)
+                self.gate.received["event"] += len(decoded.rejects)
+                self.gate.refused["event"] += len(decoded.rejects)
+            for batch in decoded.batches:
+                self.take(batch)
+            for status in decoded.statuses:
+                self._words.emit(status)
+            statuses.extend(decoded.statuses)
+            start = end
+        return statuses
+
+    def take(self, batch: Batch) -> None:
+        """Send a batch through the gate and on."""
+        self._source.emit(batch)
+
+    def _build(self, batch: Batch) -> None:
+        self._emit(self.builder.add(batch.rows))
+
+    def advance(self, clock: int) -> None:
+        """Close the bars whose wait is over at a time of receipt, ns UTC."""
+        if clock >= self.builder.due():
+            self._emit(self.builder.advance(clock))
+
+    def finish(self) -> None:
+        """Close every bar, as at the end of a recording."""
+        self._emit(self.builder.finish())
+
+    def _emit(self, bars: Rows) -> None:
+        if len(bars):
+            revised = int(np.count_nonzero(bars["revision"]))
+            self.health.bars["closed"] += len(bars) - revised
+            self.health.bars["revised"] += revised
+            self._closed.emit(Batch("bar", bars))
+
+    def add_timeframes(self, symbol: str, timeframes: Iterable[Timeframe], past: Rows) -> None:
+        """Begin timeframes of a symbol, joined with trades it has had already."""
+        number = self.table.id(symbol)
+        for tf in timeframes:
+            self._emit(self.builder.adopt(number, tf, past))

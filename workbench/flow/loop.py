@@ -1,0 +1,88 @@
+"""The feed thread: one asyncio loop that user code can neither block nor forget to run."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from workbench.errors import FeedClosedError
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Run an asyncio loop in a thread of its own.
+
+    It works in a script, in a notebook cell (whose own loop is running already) and in a
+    server alike.
+
+    Examples
+    --------
+    >>> loop = LoopThread("example")
+    >>> loop.call(lambda: 6 * 7)
+    42
+    >>> loop.close()
+    """
+
+    def __init__(self, name: str) -> None:
+        self._started = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._started.set)
+        try:
+            self._loop.run_forever()
+        finally:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether calls are still taken."""
+        return self._thread.is_alive() and not self._loop.is_closed()
+
+    def inside(self) -> bool:
+        """Tell whether the caller runs in the feed thread."""
+        return threading.current_thread() is self._thread
+
+    def call(self, function: Callable[[], T], timeout: float | None = 30.0) -> T:
+        """Run a function in the thread and return its result, or raise what it raised.
+
+        Parameters
+        ----------
+        function : callable
+        timeout : float or None
+            Seconds to wait; None waits for ever.
+        """
+        if self.inside():
+            return function()
+
+        async def run() -> T:
+            return function()
+
+        return self.submit(run()).result(timeout)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start a coroutine in the thread."""
+        if not self.running:
+            work.close()
+            raise FeedClosedError("the feed is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """Stop the loop and wait for the thread."""
+        if self.running and not self.inside():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=10)

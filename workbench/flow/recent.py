@@ -1,0 +1,78 @@
+"""The newest rows of a kind, of all symbols, in a ring."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.records import KINDS, Batch, Kind, Rows
+
+__all__ = ["Recent"]
+
+
+class Recent:
+    """Keep the newest rows in order of acceptance, and the last one of each symbol.
+
+    Parameters
+    ----------
+    kind : "trade" or "quote"
+    capacity : int
+        Rows kept, of all symbols together.
+
+    Examples
+    --------
+    >>> from workbench.records import empty
+    >>> recent = Recent("trade", 4)
+    >>> rows = empty("trade", 6)
+    >>> rows["price"] = range(6)
+    >>> recent.add(Batch("trade", rows))
+    >>> recent.of(0)["price"].tolist(), recent.last(0)["price"].tolist()
+    ([2.0, 3.0, 4.0, 5.0], [5.0])
+    """
+
+    def __init__(self, kind: Kind, capacity: int) -> None:
+        self.total = 0
+        self._rows = np.zeros(capacity, KINDS[kind])
+        self._last = np.zeros(16, KINDS[kind])
+        self._seen = np.zeros(16, bool)
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch."""
+        rows = batch.rows
+        if not len(rows):
+            return
+        top = int(rows["symbol"].max())
+        if top >= len(self._last):
+            more = np.zeros(max(top + 1, 2 * len(self._last)), self._last.dtype)
+            more[: len(self._last)] = self._last
+            seen = np.zeros(len(more), bool)
+            seen[: len(self._last)] = self._seen
+            self._last, self._seen = more, seen
+        self._last[rows["symbol"]] = rows
+        self._seen[rows["symbol"]] = True
+        capacity = len(self._rows)
+        kept = rows[-capacity:]
+        at = (self.total + len(rows) - len(kept)) % capacity
+        first = min(len(kept), capacity - at)
+        self._rows[at : at + first] = kept[:first]
+        self._rows[: len(kept) - first] = kept[first:]
+        self.total += len(rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing has fallen off yet."""
+        return self.total <= len(self._rows)
+
+    def of(self, symbol: int, last: int | None = None) -> Rows:
+        """Return a symbol's rows, oldest first; None for `last` means all that are kept."""
+        capacity = len(self._rows)
+        rows: Rows = self._rows[: self.total]
+        if not self.complete:
+            rows = np.roll(self._rows, -(self.total % capacity), axis=0)
+        rows = rows[rows["symbol"] == symbol]
+        return rows[-last:].copy() if last else rows
+
+    def last(self, symbol: int) -> Rows:
+        """Return a symbol's newest row, or no row."""
+        if symbol >= len(self._last) or not self._seen[symbol]:
+            return self._last[:0].copy()
+        return self._last[symbol : symbol + 1].copy()

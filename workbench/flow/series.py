@@ -1,0 +1,106 @@
+"""One series that somebody watches: its window and the indicators run beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.flow.window import Window
+from workbench.indicators import Indicator, Run
+from workbench.records import REVISED, Rows
+from workbench.timeframes import Timeframe
+
+__all__ = ["Series"]
+
+
+class Series:
+    """Keep a window and its indicators in step with the bars of one symbol and timeframe.
+
+    Indicators run on closed bars; on the forming bar they peek. A revised bar rolls them back
+    only as far as that bar.
+
+    Parameters
+    ----------
+    symbol : str
+    timeframe : Timeframe
+    indicators : sequence of Indicator
+    capacity : int
+        Closed bars in the window.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        indicators: Sequence[Indicator] = (),
+        capacity: int = 2000,
+    ) -> None:
+        self.indicators = tuple(indicators)
+        keys = [key for indicator in self.indicators for key in indicator.keys]
+        self.window = Window(symbol, timeframe, capacity, keys)
+        self.users = 0
+        self._runs: list[Run] = [i.start(symbol) for i in self.indicators]
+        self._formed = -1
+
+    def __repr__(self) -> str:
+        names = ", ".join(i.label for i in self.indicators)
+        return f"Series({self.window!r}{': ' + names if names else ''})"
+
+    def _run(self, bars: Rows) -> npt.NDArray[np.float64]:
+        if not self._runs:
+            return np.empty((len(bars), 0))
+        return np.hstack([run.add(bars) for run in self._runs])
+
+    def add(self, bars: Rows) -> None:
+        """Take closed and revised bars of this series, in order of emission."""
+        start = 0
+        last = self.window.last_time
+        for i in range(len(bars)):
+            time = int(bars["time"][i])
+            if bars["state"][i] == REVISED or time <= last:
+                self._append(bars[start:i])
+                self._amend(bars[i : i + 1])
+                start = i + 1
+            last = max(last, time)
+        self._append(bars[start:])
+
+    def _append(self, bars: Rows) -> None:
+        if len(bars):
+            self.window.close(bars, self._run(bars))
+
+    def _amend(self, bar: Rows) -> None:
+        """Put a bar in place of its older revision, or between older bars."""
+        held = self.window.closed()
+        time = int(bar["time"][0])
+        row = int(np.searchsorted(held["time"], time))
+        known = row < len(held) and int(held["time"][row]) == time
+        # Counts of a run are absolute; the window holds the last of them.
+        gone = self._runs[0].count - len(held) if self._runs else 0
+        if not known and row == 0 and gone:
+            return  # older than the window: the store has it
+        first = row
+        if self._runs:
+            first = min(run.reach(gone + row) for run in self._runs) - gone
+            if first < 0:  # the state of its time is gone: only the bar itself is amended
+                if known:
+                    self.window.revise(row, bar, self.window.values()[row : row + 1])
+                return
+            for run in self._runs:
+                run.rollback(gone + first)
+        before = self.window.values()[:first]
+        if known:
+            held[row] = bar[0]
+            self.window.revise(first, held[first:], self._run(held[first:]))
+        else:
+            held = np.insert(held, row, bar[0])
+            self.window.replace(held, np.concatenate([before, self._run(held[first:])]))
+
+    def form(self, bar: Rows) -> None:
+        """Show the forming bar, one row."""
+        if self._runs:
+            values = np.concatenate([run.peek(bar) for run in self._runs])
+        else:
+            values = np.empty(0)
+        self.window.form(bar, values)
