@@ -112,8 +112,9 @@ def html_table(title: str, connection: sqlite3.Connection) -> str:
     )
 
 
-def _text(values: Sequence[str]) -> pd.Series[str]:
-    return pd.Series(list(values), dtype="str")
+def _text(values: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+    # An array: a Series would be aligned by its own index. Typed even where it is empty.
+    return pd.array(list(values), dtype="str")
 
 
 def _timeframe(span: Span) -> str:
