@@ -119,6 +119,14 @@ class BarBuilder:
             ids = ids[ids < len(self._head)]
         self._set_mask(ids, bit, False)
 
+    def builds(self, symbol: int, name: Timeframe | str) -> bool:
+        """Tell whether bars of a timeframe are built for a symbol."""
+        tf = timeframe(name)
+        if tf not in self.timeframes:
+            return False
+        mask = self._head["mask"][symbol] if symbol < len(self._head) else self._default_mask
+        return bool(mask >> self.timeframes.index(tf) & 1)
+
     def _set_mask(self, ids: npt.NDArray[np.int64], bit: int, wanted: bool) -> None:
         masks = self._head["mask"][ids]
         changed = ids[(masks & bit != 0) != wanted]

@@ -12,7 +12,7 @@ from workbench.flow.window import Window
 from workbench.indicators import Indicator
 from workbench.records import Batch, Rows
 from workbench.symbols import SymbolTable
-from workbench.timeframes import Timeframe
+from workbench.timeframes import Timeframe, timeframe
 
 __all__ = ["Board"]
 
@@ -31,6 +31,7 @@ class Board:
 
     def __init__(self, table: SymbolTable, builder: BarBuilder, capacity: int) -> None:
         self.capacity = capacity
+        self.every = False  # whether series of any bars that come are kept
         self._table = table
         self._builder = builder
         self._series: dict[tuple[int, int], list[Series]] = {}
@@ -103,7 +104,10 @@ class Board:
             self._pass(int(key), rows[keys == key])
 
     def _pass(self, key: int, rows: Rows) -> None:
-        for series in self._series.get((key >> 32, key & 0xFFFFFFFF), ()):
+        symbol, seconds = key >> 32, key & 0xFFFFFFFF
+        if self.every and (symbol, seconds) not in self._series:
+            self.open(symbol, timeframe(seconds), (), rows[:0])
+        for series in self._series.get((symbol, seconds), ()):
             series.add(rows)
 
     def refresh(self) -> None:

@@ -1,0 +1,359 @@
+"""The inside of a feed, all of it in the feed's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.clock import Clock
+from workbench.config import Settings
+from workbench.flow.board import Board
+from workbench.flow.graph import Pipeline
+from workbench.flow.recent import Recent
+from workbench.flow.uplink import Uplink
+from workbench.flow.window import Window
+from workbench.indicators import Indicator
+from workbench.net.replay import Replayed, replay
+from workbench.net.stream import ConnectionEvent
+from workbench.records import Batch, Kind, Rows, empty
+from workbench.sources.source import Frame, Source, Status, Topic
+from workbench.store.store import Store
+from workbench.store.writer import Writer
+from workbench.symbols import SymbolTable, asset_class
+from workbench.tape import TapeReader, TapeWriter
+from workbench.timeframes import Timeframe, timeframe
+
+__all__ = ["Core", "Subscription"]
+
+#: Screens see the forming bar this often, seconds; the clock closes bars as often.
+TICK = 0.05
+#: Trades and quotes of all symbols kept in memory.
+KEPT = 200_000
+#: Bars read from the store to begin a series with, as a multiple of its window: indicators
+#: that never forget are then the same to the last bit as if run over everything.
+PAST = 5
+_DAY = timeframe("1d")
+_PRICES = ("symbol", "price", "time", "bid", "ask", "spread", "open", "high", "low", "volume")
+
+
+@dataclass
+class Subscription:
+    """What is wanted of a symbol."""
+
+    timeframes: set[Timeframe] = field(default_factory=set)
+    channels: set[str] = field(default_factory=set)
+
+
+class Core:
+    """Hold pipeline, series, sockets and writer together.
+
+    Parameters
+    ----------
+    make_source : callable
+        ``make_source(market, table)``.
+    config : Settings
+    store : Store or None
+    tape : TapeWriter or None
+    clock : Clock
+    rng : random.Random
+    connect : callable or None
+        Opens a websocket; None is the real one.
+    """
+
+    def __init__(
+        self,
+        make_source: Callable[[str, SymbolTable], Source],
+        config: Settings,
+        store: Store | None,
+        tape: TapeWriter | None,
+        clock: Clock,
+        rng: random.Random,
+        connect: Callable[..., Any] | None,
+    ) -> None:
+        self.table = SymbolTable()
+        self.subscriptions: dict[str, Subscription] = {}
+        self.pipeline = Pipeline(
+            self.table,
+            lateness=config.lateness_seconds,
+            remember=config.dedup_trades,
+            clock=clock,
+            asynchronous=True,
+        )
+        self.board = Board(self.table, self.pipeline.builder, config.window_bars)
+        self.live = True
+        self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
+        self._clock = clock
+        self._config = config
+        self._store = store
+        self._tape = tape
+        self._writer = None if store is None else self._open_writer(store)
+        self.uplink = Uplink(
+            lambda market: make_source(market, self.table),
+            self.deliver,
+            self._heard,
+            tape=tape,
+            settings=config,
+            clock=clock,
+            rng=rng,
+            connect=connect,
+        )
+        self._sinks = self._connect_branches()
+        self._timer = asyncio.get_running_loop().create_task(self._tick())
+
+    def _open_writer(self, store: Store) -> Writer:
+        return Writer(store, self.table, clock=self._clock, on_error=self._unstored)
+
+    def _unstored(self, batch: Batch, error: Exception) -> None:
+        self.pipeline.health.failed("store", error)
+
+    def _connect_branches(self) -> list[Any]:
+        branch = self.pipeline.branch
+        sinks = [
+            branch("trade", "recent").sink(self._recent["trade"].add),
+            branch("quote", "recent").sink(self._recent["quote"].add),
+            branch("bar", "series").sink(self.board.add),
+        ]
+        if self._writer is not None:
+            sinks.append(branch("bar", "store").sink(self._store_bars))
+            sinks.append(branch("provider_bar", "store").sink(self._put))
+            if self._config.store_trades:
+                sinks.append(branch("trade", "store").sink(self._put))
+            if self._config.store_quotes:
+                sinks.append(branch("quote", "store").sink(self._put))
+        return sinks
+
+    def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
+        """Take frames of a source."""
+        return self.pipeline.deliver(source, frames)
+
+    def _put(self, batch: Batch) -> None:
+        if self._writer is not None and not self._writer.put(batch):
+            self.pipeline.health.tell("error", f"store: queue full, {len(batch)} rows not stored")
+            self.pipeline.health.errors["store"] += 1
+
+    def _store_bars(self, batch: Batch) -> None:
+        """Store the bars of timeframes that were asked for: day bars are also kept for prices."""
+        rows = batch.rows
+        days = rows["timeframe"] == _DAY.seconds
+        if days.any():
+            names = (self.table.name(int(symbol)) for symbol in rows["symbol"][days])
+            wanted = [
+                _DAY in self.subscriptions.get(name, Subscription()).timeframes for name in names
+            ]
+            keep = ~days
+            keep[np.flatnonzero(days)] = wanted
+            rows = rows[keep]
+        if len(rows):
+            self._put(Batch("bar", rows))
+
+    async def _tick(self) -> None:
+        """Close bars by the clock and show forming ones."""
+        while True:
+            await self._clock.sleep(TICK)
+            try:
+                self.tick()
+            except Exception as error:  # noqa: BLE001 - indicators of users run in here
+                self.pipeline.health.failed("tick", error)
+
+    def tick(self) -> None:
+        """Do what is due: in a replay the clock of the tape, not ours, closes bars."""
+        if self.live:
+            self.pipeline.advance(self._clock.now())
+            self.pipeline.health.state = self.uplink.state
+        self.board.refresh()
+
+    def _heard(self, event: ConnectionEvent) -> None:
+        self.pipeline.health.state = self.uplink.state
+        where = f"{event.source} {event.market}"
+        text = f"{where}: {event.detail}" if event.detail else where
+        if event.delay is not None:
+            text += f"; next attempt in {event.delay:.1f} s"
+        self.pipeline.health.tell(event.kind, text)
+
+    # -- subscriptions ---------------------------------------------------------------
+
+    def subscribe(
+        self, names: Sequence[str], tfs: Sequence[Timeframe], channels: Sequence[str]
+    ) -> set[str]:
+        """Add to what is wanted and return the markets concerned."""
+        for name in names:
+            wanted = self.subscriptions.setdefault(name, Subscription())
+            wanted.channels |= set(channels)
+            self._begin(name, [tf for tf in tfs if tf not in wanted.timeframes])
+            wanted.timeframes |= set(tfs)
+        return self._resubscribe(names)
+
+    def _begin(self, name: str, tfs: Sequence[Timeframe]) -> None:
+        number = self.table.id(name)
+        builder = self.pipeline.builder
+        for tf in tfs:
+            self.board.open(number, tf, (), self._stored(name, tf))
+            if not builder.builds(number, tf):
+                self.pipeline.add_timeframes(name, [tf], self._past(number, tf))
+        builder.add_timeframe(_DAY, symbols=[number])
+
+    def _past(self, number: int, tf: Timeframe) -> Rows:
+        """Return the trades at hand, from the start of the first bar they have whole."""
+        trades = self._recent["trade"].of(number)
+        if len(trades) and not self._recent["trade"].complete:
+            first = tf.start(int(trades["time"].min())) + tf.ns
+            trades = trades[trades["time"] >= first]
+        return trades
+
+    def _stored(self, name: str, tf: Timeframe) -> Rows:
+        if self._store is None:
+            return empty("bar")
+        if self._writer is not None:
+            self._writer.flush(5.0)
+        last = PAST * self._config.window_bars
+        return self._store.rows("bar", name, timeframe=tf, last=last, origin=0, table=self.table)
+
+    def unsubscribe(self, names: Sequence[str], tfs: Sequence[Timeframe] | None) -> None:
+        """Take away from what is wanted."""
+        for name in names:
+            wanted = self.subscriptions.get(name)
+            if wanted is None:
+                continue
+            number = self.table.id(name)
+            gone = wanted.timeframes if tfs is None else wanted.timeframes & set(tfs)
+            for tf in list(gone):
+                self.board.drop(number, tf)
+                if tf != _DAY or tfs is None:
+                    self.pipeline.builder.remove_timeframe(tf, symbols=[number])
+            wanted.timeframes -= set(gone)
+            if tfs is None:
+                del self.subscriptions[name]
+        self._resubscribe(names)
+
+    def _resubscribe(self, names: Sequence[str]) -> set[str]:
+        markets = {asset_class(name) for name in names}
+        if self.live:
+            for market in markets:
+                self.uplink.want(
+                    market,
+                    {
+                        Topic(name, channel)
+                        for name, wanted in self.subscriptions.items()
+                        if asset_class(name) == market
+                        for channel in wanted.channels
+                    },
+                )
+        return markets
+
+    # -- answers ---------------------------------------------------------------------
+
+    def bars(self, name: str, tf: Timeframe, forming: bool) -> Rows:
+        """Return closed bars of a series in memory, and the forming one if wanted."""
+        if tf not in self.subscriptions[name].timeframes:
+            self.subscribe([name], [tf], ())
+        number = self.table.id(name)
+        series = self.board.base(number, tf)
+        rows = empty("bar") if series is None else series.window.closed()
+        if forming:
+            rows = np.concatenate([rows, self.pipeline.builder.forming(number, tf)])
+        return rows
+
+    def recent(self, kind: Kind, name: str, last: int | None) -> Rows:
+        """Return the newest rows of a symbol in memory."""
+        return self._recent[kind].of(self.table.id(name), last)
+
+    def watch(self, name: str, tf: Timeframe, indicators: Sequence[Indicator]) -> Window:
+        """Return the window of a series with these indicators, counted as used once more."""
+        wanted = self.subscriptions.get(name)
+        if wanted is None or tf not in wanted.timeframes:
+            self.subscribe([name], [tf], ("trade", "quote") if wanted is None else ())
+        number = self.table.id(name)
+        base = self.board.base(number, tf)
+        past = empty("bar") if base is None else base.window.closed()
+        series = self.board.open(number, tf, indicators, past)
+        series.users += 1
+        return series.window
+
+    def prices(self) -> pd.DataFrame:
+        """Return a row for each symbol: last trade, last quote, and the day so far."""
+        table = []
+        for name in self.subscriptions:
+            number = self.table.id(name)
+            trade = self.pipeline.builder.last(number)
+            quote = self._recent["quote"].last(number)
+            day = self.pipeline.builder.forming(number, _DAY)
+            time, price = trade if trade else (0, np.nan)
+            bid, ask = (quote["bid"][0], quote["ask"][0]) if len(quote) else (np.nan, np.nan)
+            first, high, low, volume = (
+                day[["open", "high", "low", "volume"]][0].item() if len(day) else (np.nan,) * 4
+            )
+            table.append((name, price, time, bid, ask, ask - bid, first, high, low, volume))
+        frame = pd.DataFrame(table, columns=list(_PRICES)).set_index("symbol")
+        frame["time"] = pd.to_datetime(frame["time"].where(frame["time"] > 0), utc=True)
+        frame["change"] = frame["price"] - frame["open"]
+        frame["change_percent"] = 100 * frame["change"] / frame["open"]
+        return frame
+
+    # -- replay ----------------------------------------------------------------------
+
+    def follow(self, tfs: Sequence[Timeframe]) -> None:
+        """Build and keep bars of every symbol that comes, as a replay does."""
+        self.live = False
+        self.board.every = True
+        for tf in tfs:
+            self.pipeline.builder.add_timeframe(tf)
+        self.pipeline.builder.add_timeframe(_DAY)
+
+        def meet(batch: Batch) -> None:
+            for number in np.unique(batch.rows["symbol"]):
+                name = self.table.name(int(number))
+                if name not in self.subscriptions:
+                    self.subscriptions[name] = Subscription(set(tfs), {batch.kind})
+
+        for kind in ("trade", "quote"):
+            self._sinks.append(self.pipeline.branch(kind, "symbols").sink(meet))
+
+    async def play(
+        self,
+        reader: TapeReader,
+        sources: Callable[[str, str], Source],
+        speed: float,
+        on_progress: Callable[[Replayed], None] | None,
+    ) -> Replayed:
+        """Run a tape through the pipeline."""
+        health = self.pipeline.health
+        health.state = "replaying"
+        report = await replay(
+            reader, self.deliver, sources, speed=speed, clock=self._clock, on_progress=on_progress
+        )
+        health.state = "finished"
+        health.tell("finished", f"{reader.path.name}: {report.frames} frames replayed")
+        return report
+
+    async def wait(self, name: str | None, count: int) -> None:
+        """Wait for trades, of a symbol or any; raise what made a stream give up."""
+        while True:
+            if self.uplink.failures:
+                raise next(iter(self.uplink.failures.values()))
+            recent = self._recent["trade"]
+            if name is None and recent.total >= count:
+                return
+            if name is not None and len(recent.of(self.table.id(name), count)) >= count:
+                return
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Disconnect, write what waits, close the tape."""
+        await self.uplink.close()
+        self._timer.cancel()
+        await asyncio.gather(self._timer, return_exceptions=True)
+        for sink in self._sinks:
+            sink.destroy()
+        loop = asyncio.get_running_loop()
+        if self._writer is not None:
+            await loop.run_in_executor(None, self._writer.close)
+        if self._tape is not None:
+            await loop.run_in_executor(None, self._tape.close)
+        await loop.shutdown_default_executor()
+        self.pipeline.health.state = "closed"

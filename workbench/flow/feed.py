@@ -1,0 +1,425 @@
+"""A running source with its series: what notebooks, pages and scripts hold in their hand."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+from streamz import Stream
+
+from workbench.clock import Clock, SystemClock
+from workbench.config import Settings, settings
+from workbench.errors import ConnectError, FeedClosedError, UnknownSymbolError
+from workbench.flow.core import Core
+from workbench.flow.health import Event, Health
+from workbench.flow.loop import LoopThread
+from workbench.flow.window import Window
+from workbench.gate import Quarantine
+from workbench.indicators import Indicator
+from workbench.net.replay import Replayed
+from workbench.sources.source import Source
+from workbench.store.frames import dataframe
+from workbench.store.store import Store
+from workbench.symbols import SymbolTable, canonical
+from workbench.tape import TapeReader, TapeWriter
+from workbench.timeframes import Timeframe, timeframe
+
+__all__ = ["Feed"]
+
+CHANNELS = ("trade", "quote", "bar:1s", "bar:1m")
+
+
+class Feed:
+    """Receive a provider's data and keep its bars, in a thread of its own.
+
+    Every method may be called from any thread and returns at once or when its answer is
+    there; nothing a caller does holds up the socket.
+
+    Parameters
+    ----------
+    make_source : callable
+        ``make_source(market, table)`` returns the source of a market.
+    config : Settings or None
+        None reads them.
+    store : Store or None
+        Receives trades, quotes (if so set) and bars; the caller closes it.
+    tape : TapeWriter or None
+        Receives every frame before it is decoded; closed with the feed.
+    clock : Clock or None
+    rng : random.Random or None
+        Jitter of reconnects.
+    connect : callable or None
+        Opens a websocket; None is the real one.
+    on_close : callable or None
+        Called once the feed is closed.
+
+    Examples
+    --------
+    >>> from workbench.sources.massive import MassiveSource
+    >>> feed = Feed(lambda market, table: MassiveSource(market, table=table))
+    >>> feed.symbols(), feed.health.state
+    ((), 'idle')
+    >>> feed.close()
+    """
+
+    def __init__(
+        self,
+        make_source: Callable[[str, SymbolTable], Source],
+        *,
+        config: Settings | None = None,
+        store: Store | None = None,
+        tape: TapeWriter | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        connect: Callable[..., Any] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._config = config or settings()
+        self._clock = clock or SystemClock()
+        self._on_close = on_close
+        self._make_source = make_source
+        self._loop = LoopThread("workbench-feed")
+        self._core = self._loop.call(
+            lambda: Core(
+                make_source,
+                self._config,
+                store,
+                tape,
+                self._clock,
+                rng or random.Random(),
+                connect,
+            )
+        )
+        self.table = self._core.table
+
+    # -- what to receive -------------------------------------------------------------
+
+    def subscribe(
+        self,
+        symbols: str | Iterable[str],
+        timeframes: str | Timeframe | Iterable[str | Timeframe] = ("1m",),
+        *,
+        channels: Sequence[str] = ("trade", "quote"),
+        timeout: float | None = 10.0,
+    ) -> None:
+        """Receive symbols and build their bars; adds to what is subscribed already.
+
+        Parameters
+        ----------
+        symbols : str or iterable of str
+            In any spelling: "BTC-USD", "X:BTCUSD", "AAPL".
+        timeframes : str, Timeframe or iterable of them
+            More may be added at any time; a new one joins with the trades at hand.
+        channels : sequence of str
+            "trade", "quote", and "bar:1s" or "bar:1m" for bars made by the provider.
+        timeout : float or None
+            Seconds to wait for the login; None does not wait.
+
+        Raises
+        ------
+        UnknownSymbolError, UnknownTimeframeError
+            If one is not spelled as such.
+        AuthError
+            If the provider refuses the key.
+        ConnectError
+            If there is no connection within `timeout`; the feed goes on trying.
+        """
+        names = _symbols(symbols)
+        tfs = _timeframes(timeframes)
+        for channel in channels:
+            if channel not in CHANNELS:
+                raise ValueError(f"channel {channel!r} is not one of {', '.join(CHANNELS)}")
+        markets = self._call(lambda: self._core.subscribe(names, tfs, channels))
+        if timeout is not None:
+            self._wait_ready(markets, timeout)
+
+    def unsubscribe(
+        self,
+        symbols: str | Iterable[str],
+        timeframes: str | Timeframe | Iterable[str | Timeframe] | None = None,
+    ) -> None:
+        """Stop receiving symbols, or (given timeframes) only stop building those bars."""
+        names = _symbols(symbols)
+        tfs = None if timeframes is None else _timeframes(timeframes)
+        self._call(lambda: self._core.unsubscribe(names, tfs))
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols subscribed to, in the order they were asked for."""
+        return tuple(self._core.subscriptions)
+
+    def timeframes(self, symbol: str) -> tuple[Timeframe, ...]:
+        """Return the timeframes built for a symbol, shortest first."""
+        wanted = self._core.subscriptions.get(canonical(symbol))
+        return tuple(sorted(wanted.timeframes)) if wanted else ()
+
+    # -- what was received -----------------------------------------------------------
+
+    def bars(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe = "1m",
+        *,
+        last: int | None = None,
+        forming: bool = True,
+    ) -> pd.DataFrame:
+        """Return the bars of a series.
+
+        Parameters
+        ----------
+        symbol : str
+        timeframe : str or Timeframe
+        last : int or None
+            Only the newest so many; None for all in memory (2000 by default).
+        forming : bool
+            Whether the newest, unfinished bar is the last row; its `state` is 1.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by the UTC time of the start; open, high, low, close, volume, vwap, count,
+            revision and state (1 forming, 2 closed, 3 revised) among its columns.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If the feed is not subscribed to it.
+        """
+        name = self._known(symbol)
+        tf = _timeframe(timeframe)
+        rows = self._call(lambda: self._core.bars(name, tf, forming))
+        return dataframe("bar", rows[-last:] if last else rows)
+
+    def trades(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
+        """Return the newest trades at hand, oldest first; None for all of them."""
+        name = self._known(symbol)
+        return dataframe("trade", self._call(lambda: self._core.recent("trade", name, last)))
+
+    def quotes(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
+        """Return the newest quotes at hand, oldest first; None for all of them."""
+        name = self._known(symbol)
+        frame = dataframe("quote", self._call(lambda: self._core.recent("quote", name, last)))
+        # A crossed or one-sided quote has no spread worth a number.
+        good = (frame["bid"] > 0) & (frame["ask"] >= frame["bid"])
+        frame.insert(4, "spread", (frame["ask"] - frame["bid"]).where(good))
+        return frame
+
+    def prices(self) -> pd.DataFrame:
+        """Return last price, quote and the day so far of every symbol, a row each."""
+        prices: pd.DataFrame = self._call(self._core.prices)
+        return prices
+
+    # -- for screens and listeners ---------------------------------------------------
+
+    def watch(
+        self, symbol: str, timeframe: str | Timeframe, indicators: Sequence[Indicator] = ()
+    ) -> Window:
+        """Return the window of a series, kept up to date with its forming bar.
+
+        Subscribes if need be. Give it back with :meth:`unwatch`.
+
+        Parameters
+        ----------
+        symbol : str
+        timeframe : str or Timeframe
+        indicators : sequence of Indicator
+            Their outputs stand beside the bars.
+        """
+        name = canonical(symbol)
+        tf = _timeframe(timeframe)
+        window: Window = self._call(lambda: self._core.watch(name, tf, indicators))
+        return window
+
+    def unwatch(self, window: Window) -> None:
+        """Give a window back; what nobody watches costs nothing."""
+        if self._loop.running:
+            self._call(lambda: self._core.board.release(window))
+
+    def stream(self, kind: str = "trade") -> Stream:
+        """Return a streamz stream of batches, for filters and sinks of your own.
+
+        Parameters
+        ----------
+        kind : str
+            "trade", "quote", "bar" (closed and revised), "provider_bar" or "status".
+
+        Notes
+        -----
+        Sinks run in the feed's thread: be quick there. One that raises is counted under
+        ``health.errors`` and disturbs nobody else.
+        """
+        if kind not in self._core.pipeline.streams:
+            known = ", ".join(self._core.pipeline.streams)
+            raise ValueError(f"stream {kind!r} is not one of {known}")
+        return self._call(lambda: self._core.pipeline.branch(kind, f"stream {kind}"))
+
+    @property
+    def health(self) -> Health:
+        """Counts, delays and the state of the connection."""
+        return self._core.pipeline.health
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What was refused, with reasons."""
+        return self._core.pipeline.quarantine
+
+    def events(self, n: int = 50) -> list[Event]:
+        """Return what happened to the feed lately, newest first."""
+        return self.health.events(n)
+
+    # -- life ------------------------------------------------------------------------
+
+    def wait(self, symbol: str | None = None, *, timeout: float = 10.0, count: int = 1) -> None:
+        """Wait until trades have come.
+
+        Parameters
+        ----------
+        symbol : str or None
+            Of this symbol; None for any.
+        timeout : float
+            Seconds.
+        count : int
+            How many trades.
+
+        Raises
+        ------
+        AuthError, ConnectError
+            If the feed has failed, or they do not come in time.
+        """
+        name = None if symbol is None else self._known(symbol)
+        future = self._loop.submit(self._core.wait(name, count))
+        try:
+            future.result(timeout)
+        except FutureTimeout:
+            future.cancel()
+            raise ConnectError(
+                f"no trade of {name or 'any symbol'} within {timeout:g} s; "
+                f"the feed is {self.health.state}",
+                symbol=name,
+            ) from None
+
+    def _wait_ready(self, markets: Iterable[str], timeout: float) -> None:
+        async def ready() -> None:
+            await asyncio.gather(*(self._core.uplink.ready(market) for market in markets))
+
+        future = self._loop.submit(ready())
+        try:
+            future.result(timeout)
+        except FutureTimeout:
+            future.cancel()
+            newest = next((e.text for e in self.events(20) if e.kind == "disconnected"), "")
+            raise ConnectError(
+                f"not connected within {timeout:g} s"
+                + (f": {newest}" if newest else "")
+                + "; the feed goes on trying"
+            ) from None
+
+    def play(
+        self,
+        tape: str | Path,
+        *,
+        speed: float = math.inf,
+        timeframes: str | Timeframe | Iterable[str | Timeframe] = ("1m",),
+        on_progress: Callable[[Replayed], None] | None = None,
+    ) -> Future[Replayed]:
+        """Run a tape through the feed in place of a provider.
+
+        Parameters
+        ----------
+        tape : str or Path
+        speed : float
+            Seconds of tape a second; ``math.inf`` does not wait.
+        timeframes : str, Timeframe or iterable of them
+            Bars to build for every symbol on the tape.
+        on_progress : callable or None
+            Called in the feed's thread now and then.
+
+        Returns
+        -------
+        Future
+            Its result tells what was replayed; ``result()`` waits for the end.
+
+        Raises
+        ------
+        TapeError
+            If the tape cannot be read.
+        """
+        if not speed > 0:
+            raise ValueError(f"speed must be above zero, not {speed!r}")
+        tfs = _timeframes(timeframes)
+        reader = TapeReader(tape)
+
+        def source(name: str, market: str) -> Source:
+            return self._make_source(market, self.table)
+
+        self._call(lambda: self._core.follow(tfs))
+        return self._loop.submit(self._core.play(reader, source, speed, on_progress))
+
+    def close(self) -> None:
+        """Disconnect, write what is waiting, and stop the thread; a second call does nothing."""
+        if not self._loop.running:
+            return
+        self._loop.submit(self._core.close()).result(60)
+        self._loop.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def __enter__(self) -> Feed:
+        """Return the feed."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _call(self, function: Callable[[], Any]) -> Any:
+        if not self._loop.running:
+            raise FeedClosedError("the feed is closed")
+        return self._loop.call(function)
+
+    def _known(self, symbol: str) -> str:
+        name = canonical(symbol)
+        if name not in self._core.subscriptions:
+            have = ", ".join(list(self._core.subscriptions)[:10]) or "nothing yet"
+            raise UnknownSymbolError(
+                f"not subscribed to {name}: call feed.subscribe({name!r}) first; there is {have}",
+                symbol=name,
+            )
+        return name
+
+    def __repr__(self) -> str:
+        names = self.symbols()
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        return f"Feed({shown or 'no symbols'}; {self.health!r})"
+
+    def _repr_html_(self) -> str:
+        prices = self.prices() if self._loop.running and self.symbols() else None
+        table = "" if prices is None else prices._repr_html_()  # type: ignore[operator]
+        return f"<b>Feed</b> {self.health.state}{table}"
+
+
+def _symbols(symbols: str | Iterable[str]) -> list[str]:
+    names = [symbols] if isinstance(symbols, str) else list(symbols)
+    if not names:
+        raise UnknownSymbolError("no symbol given")
+    return [canonical(name) for name in names]
+
+
+def _timeframes(given: str | Timeframe | Iterable[str | Timeframe]) -> list[Timeframe]:
+    some = [given] if isinstance(given, str | Timeframe) else list(given)
+    return [timeframe(one) for one in some]
+
+
+_timeframe = timeframe
