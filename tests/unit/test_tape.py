@@ -218,7 +218,7 @@ def test_damage_is_found_and_confined(damaged: tuple[Path, int], within: int) ->
     content = bytearray(path.read_bytes())
     content[offset + within] ^= 0x10
     path.write_bytes(content)
-    kept = []
+    kept: list[Frame] = []
     with pytest.raises(TapeError, match=f"damaged at byte {offset:,}"):
         kept.extend(frame for _, frame in TapeReader(path))
     lenient = TapeReader(path, strict=False)
@@ -330,7 +330,8 @@ def test_much_is_written_before_the_second_is_over(path: Path) -> None:
 
 
 def test_without_a_thread_the_clock_decides(path: Path) -> None:
-    clock, synced = ManualClock(), []
+    clock = ManualClock()
+    synced: list[int] = []
     tape = TapeWriter(path, background=False, clock=clock, fsync=synced.append)
     channel = tape.channel("fake", "crypto", URL)
     tape.append(channel, frames(1))
@@ -345,7 +346,11 @@ def test_without_a_thread_the_clock_decides(path: Path) -> None:
 def test_a_disk_that_cannot_keep_up_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 1000)
     go = threading.Event()
-    tape = TapeWriter(path, flush_seconds=0.001, fsync=lambda number: go.wait(10) and None)
+
+    def stuck(number: int) -> None:
+        go.wait(10)
+
+    tape = TapeWriter(path, flush_seconds=0.001, fsync=stuck)
     channel = tape.channel("fake", "crypto", URL)
     tape.append(channel, frames(1))
     wait_for(lambda: TapeReader(path).frames == 1)
@@ -360,6 +365,7 @@ def test_a_disk_that_cannot_keep_up_is_told(path: Path, monkeypatch: pytest.Monk
 def test_a_closed_tape_takes_nothing(path: Path) -> None:
     tape = TapeWriter(path)
     tape.close()
-    for call in (lambda: tape.append(0, frames(1)), tape.flush):
+    calls: list[Callable[[], None]] = [lambda: tape.append(0, frames(1)), tape.flush]
+    for call in calls:
         with pytest.raises(TapeError, match="closed"):
             call()

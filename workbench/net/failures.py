@@ -66,11 +66,13 @@ def open_failure(error: Exception, now: int) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(f"the server's certificate is not valid: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return Failure(f"no encrypted connection: {error.reason or error}")
+        return Failure(f"no encrypted connection: {error}")
     if isinstance(error, socket.gaierror):
         return Failure("the name of the server is not known; is there a network?")
     if isinstance(error, ConnectionRefusedError):
         return Failure("connection refused: nothing listens there")
+    if isinstance(error, ConnectionResetError):
+        return Failure("the server closed the connection before it was made")
     if isinstance(error, TimeoutError):
         return Failure("the server did not answer in time")
     if isinstance(error, OSError):

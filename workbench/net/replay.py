@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from workbench.clock import Clock, SystemClock
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, TapeError
 from workbench.net.delivery import Deliver, Delivery
 from workbench.sources.source import Frame, Source
 from workbench.tape import TapeReader
@@ -168,13 +168,19 @@ def _chunks(reader: TapeReader, together: int) -> Iterator[list[tuple[int, Frame
     """Group frames received within a time in ns, at most 512 of them."""
     chunk: list[tuple[int, Frame]] = []
     first = 0
-    for pair in reader:
-        received = pair[1].received
-        if chunk and (len(chunk) >= _MANY or not 0 <= received - first <= together):
+    try:
+        for pair in reader:
+            received = pair[1].received
+            if chunk and (len(chunk) >= _MANY or not 0 <= received - first <= together):
+                yield chunk
+                chunk = []
+            if not chunk:
+                first = received
+            chunk.append(pair)
+    except TapeError:
+        # What was read before the damage is as good as the rest.
+        if chunk:
             yield chunk
-            chunk = []
-        if not chunk:
-            first = received
-        chunk.append(pair)
+        raise
     if chunk:
         yield chunk

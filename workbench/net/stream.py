@@ -317,7 +317,8 @@ class Stream:
         if topics:
             names = ", ".join(f"{topic.symbol} {topic.channel}" for topic in topics[:10])
             more = f" and {len(topics) - 10} more" if len(topics) > 10 else ""
-            detail = f"{names}{more}: {self._subscriptions.refused.get(topics[0], status.text)}"
+            words = dict.fromkeys(self.refused.get(topic, status.text) for topic in topics)
+            detail = f"{names}{more}: {'; '.join(words)}"
         self._emit("refused", detail, topics=tuple(topics))
         name, market = self.source.name, self.source.market
         _log.warning("%s %s: subscription refused: %s", name, market, detail)

@@ -97,13 +97,13 @@ class Subscriptions:
         if status.kind != "refused":
             return self._by_elimination()
         if topic is not None:
-            return self._refuse([topic], status.text)
+            return self._refuse([topic], status.text) + self._by_elimination()
         if status.topic is None and self._unanswered:
             self._nameless.append(status.text)
         return self._by_elimination()
 
     def _by_elimination(self) -> list[Topic]:
-        if not self._nameless or len(self._nameless) < len(self._unanswered):
+        if not self._unanswered or len(self._nameless) < len(self._unanswered):
             return []
         text = self._nameless[-1]
         self._nameless.clear()
