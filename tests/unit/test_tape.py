@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -369,3 +371,33 @@ def test_a_closed_tape_takes_nothing(path: Path) -> None:
     for call in calls:
         with pytest.raises(TapeError, match="closed"):
             call()
+
+
+RECORDER = """
+import sys, os
+from workbench.sources.source import Frame
+from workbench.tape import TapeWriter
+tape = TapeWriter(sys.argv[1], flush_seconds=0.01)
+channel = tape.channel("fake", "crypto", "ws://127.0.0.1")
+number = 0
+while True:
+    tape.append(channel, [Frame(number + i, b"%d " % (number + i) * 50) for i in range(100)])
+    number += 100
+    if number % 1000 == 0:
+        tape.flush()
+        print(number, flush=True)
+"""
+
+
+def test_what_was_flushed_survives_a_kill(path: Path) -> None:
+    command = [sys.executable, "-c", RECORDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        flushed = [int(process.stdout.readline()) for _ in range(5)][-1]
+        process.kill()
+    numbers = [frame.received for frame in read(path)]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) >= flushed
+    with TapeWriter(path, append=True) as tape:
+        tape.append(tape.channel("fake", "crypto", "ws://127.0.0.1"), frames(1))
+    assert TapeReader(path).frames == len(numbers) + 1
