@@ -2,4 +2,78 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.bars import time_bars
+    from workbench.config import Settings, settings
+    from workbench.feeds import connect, replay
+    from workbench.flow.feed import Feed
+    from workbench.indicators import ema, indicator, rsi, sma, vwap
+    from workbench.plots.chart import chart
+    from workbench.store.store import open_store
+    from workbench.symbols import SymbolTable
+    from workbench.tape import TapeReader, TapeWriter
+    from workbench.timeframes import Timeframe, timeframe
+    from workbench.warmup import warm
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Feed",
+    "Settings",
+    "SymbolTable",
+    "TapeReader",
+    "TapeWriter",
+    "Timeframe",
+    "chart",
+    "connect",
+    "ema",
+    "indicator",
+    "open_store",
+    "replay",
+    "rsi",
+    "settings",
+    "sma",
+    "time_bars",
+    "timeframe",
+    "vwap",
+    "warm",
+]
+
+# Loaded when first used: `import workbench` costs no numba, no panel, no pandas.
+_HOME = {
+    "Feed": "flow.feed",
+    "Settings": "config",
+    "SymbolTable": "symbols",
+    "TapeReader": "tape",
+    "TapeWriter": "tape",
+    "Timeframe": "timeframes",
+    "chart": "plots.chart",
+    "connect": "feeds",
+    "ema": "indicators",
+    "indicator": "indicators",
+    "open_store": "store.store",
+    "replay": "feeds",
+    "rsi": "indicators",
+    "settings": "config",
+    "sma": "indicators",
+    "time_bars": "bars",
+    "timeframe": "timeframes",
+    "vwap": "indicators",
+    "warm": "warmup",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    return getattr(import_module(f"workbench.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, for completion."""
+    return sorted([*__all__, "__version__"])

@@ -194,6 +194,8 @@ class BarBuilder:
         if not len(trades):
             return np.zeros(0, BAR)
         self._grow(int(trades["symbol"].max()) + 1)
+        trades = trades.view()
+        trades.flags.writeable = False  # one compiled kernel serves both kinds of array
         parts = []
         start = 0
         while start < len(trades):

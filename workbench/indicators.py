@@ -263,13 +263,20 @@ class Run:
 
     def _columns(self, bars: pd.DataFrame | Rows) -> list[npt.NDArray[Any]]:
         if isinstance(bars, pd.DataFrame):
-            return [_frame_column(bars, name, self._zone, self.indicator) for name in self._inputs]
-        return [
-            day_numbers(np.ascontiguousarray(bars["time"]), self._zone)
-            if name == "session"
-            else np.ascontiguousarray(bars[name])
-            for name in self._inputs
-        ]
+            columns = [
+                _frame_column(bars, name, self._zone, self.indicator) for name in self._inputs
+            ]
+        else:
+            columns = [
+                day_numbers(np.ascontiguousarray(bars["time"]), self._zone)
+                if name == "session"
+                else np.ascontiguousarray(bars[name])
+                for name in self._inputs
+            ]
+        views = [column.view() for column in columns]
+        for view in views:
+            view.flags.writeable = False  # one compiled kernel serves both kinds of array
+        return views
 
 
 def _dtype(value: float) -> str:

@@ -1,0 +1,167 @@
+"""The ways to get a feed: from a provider, from the simulator, from a tape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from workbench.config import Settings, settings
+from workbench.errors import ConfigError
+from workbench.flow.feed import Feed
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Source
+from workbench.store.store import Store, open_store
+from workbench.symbols import SymbolTable
+from workbench.tape import TapeWriter
+from workbench.timeframes import Timeframe
+
+__all__ = ["connect", "replay"]
+
+PROVIDERS = ("sim", "massive")
+
+
+def connect(
+    provider: str = "sim",
+    *,
+    store: Store | str | Path | None = None,
+    tape: str | Path | None = None,
+    config: Settings | None = None,
+    simulator: dict[str, Any] | None = None,
+    **given: Any,
+) -> Feed:
+    """Return a feed of a provider.
+
+    Parameters
+    ----------
+    provider : str
+        "sim" starts a simulator in this process and needs no key; "massive" is the real one.
+    store : Store, str, Path or None
+        Receives trades and bars; a path is opened for writing and closed with the feed.
+    tape : str, Path or None
+        New file that receives every frame.
+    config : Settings or None
+        None reads them from the environment.
+    simulator : dict or None
+        Options of the simulator: `seed`, `rate`, `trades` ...
+    **given
+        Settings that win over the environment, such as `api_key` or `window_bars`.
+
+    Returns
+    -------
+    Feed
+
+    Raises
+    ------
+    ConfigError
+        If there is no such provider, or no key for one that needs it.
+
+    Examples
+    --------
+    >>> with connect("sim") as feed:
+    ...     feed.subscribe("BTC-USD", ["1s", "1m"])
+    ...     feed.wait("BTC-USD")
+    ...     len(feed.bars("BTC-USD", "1m")) > 0
+    True
+    """
+    config = config or settings(**given)
+    closers: list[Callable[[], None]] = []
+    if provider == "sim":
+        make_source = _simulated(simulator or {}, config, closers)
+    elif provider == "massive":
+        make_source = _massive(config)
+    else:
+        raise ConfigError(f"no provider {provider!r}; there is {' and '.join(PROVIDERS)}")
+    if isinstance(store, str | Path):
+        opened = open_store(store, durability=config.durability)
+        closers.append(opened.close)
+        store = opened
+
+    def close() -> None:
+        for closer in reversed(closers):
+            closer()
+
+    writer = None if tape is None else TapeWriter(tape)
+    return Feed(make_source, config=config, store=store, tape=writer, on_close=close)
+
+
+def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
+    if not config.api_key.get_secret_value():
+        raise ConfigError(
+            "Massive needs a key: set MASSIVE_API_KEY (or POLYGON_API_KEY, WORKBENCH_API_KEY), "
+            'write it into .env, or begin with connect("sim"), which needs none',
+            source="massive",
+        )
+
+    def make_source(market: str, table: SymbolTable) -> Source:
+        return MassiveSource(market, base=config.ws_url, key=config.api_key, table=table)
+
+    return make_source
+
+
+def _simulated(
+    options: dict[str, Any], config: Settings, closers: list[Callable[[], None]]
+) -> Callable[[str, SymbolTable], Source]:
+    # Started here rather than at import: notebooks that use a real provider never load it.
+    from workbench.sim.run import start_simulator
+
+    running = start_simulator(port=options.pop("port", 0), **options)
+    closers.append(running.close)
+
+    def make_source(market: str, table: SymbolTable) -> Source:
+        return MassiveSource(market, base=running.url, key="simulator", table=table)
+
+    return make_source
+
+
+def replay(
+    tape: str | Path,
+    *,
+    speed: float = math.inf,
+    timeframes: str | Timeframe | Iterable[str | Timeframe] = ("1m",),
+    store: Store | str | Path | None = None,
+    wait: bool | None = None,
+    **given: Any,
+) -> Feed:
+    """Run a tape through the pipeline and return the feed it drives.
+
+    Parameters
+    ----------
+    tape : str or Path
+        As written by ``connect(..., tape=...)`` or `workbench record`.
+    speed : float
+        Seconds of tape a second; ``math.inf`` does not wait.
+    timeframes : str, Timeframe or iterable of them
+        Bars to build for every symbol on the tape.
+    store : Store, str, Path or None
+        Receives trades and bars.
+    wait : bool or None
+        Whether to return only at the end; None waits if the speed is infinite.
+    **given
+        Settings, as for :func:`connect`.
+
+    Raises
+    ------
+    TapeError
+        If the tape cannot be read.
+    """
+    config = settings(**given)
+    opened = open_store(store) if isinstance(store, str | Path) else store
+
+    def make_source(market: str, table: SymbolTable) -> Source:
+        return MassiveSource(market, base=config.ws_url, table=table)
+
+    def close() -> None:
+        if opened is not None and opened is not store:
+            opened.close()
+
+    feed = Feed(make_source, config=config, store=opened, on_close=close)
+    try:
+        future = feed.play(tape, speed=speed, timeframes=timeframes)
+        if wait or (wait is None and math.isinf(speed)):
+            future.result()
+    except BaseException:
+        feed.close()
+        raise
+    return feed
