@@ -29,6 +29,8 @@ from workbench.timeframes import timeframe as parse_timeframe
 
 __all__ = ["SqliteStore"]
 
+_INSERTS = {kind: layout.insert() for kind, layout in LAYOUTS.items()}
+
 
 class SqliteStore:
     """Keep records in a SQLite file in WAL mode; the contract is `Store`'s.
@@ -111,7 +113,7 @@ class SqliteStore:
                     layout = LAYOUTS[kind]
                     sids = self._numbers(write, rows["symbol"], table, fresh)
                     before = write.total_changes
-                    write.executemany(layout.insert(), layout.encode(rows, sids))
+                    write.executemany(_INSERTS[kind], layout.encode(rows, sids))
                     changed += write.total_changes - before
                 write.execute("COMMIT")
             except BaseException:
@@ -319,7 +321,8 @@ def _by_kind(batches: Iterable[Batch]) -> dict[Kind, Rows]:
     }
     if "bar" in parts:
         bars = parts["bar"]
-        if not np.isin(bars["state"], (CLOSED, REVISED)).all():
+        state = bars["state"]
+        if not ((state == CLOSED) | (state == REVISED)).all():
             raise ValueError("only closed and revised bars are stored, not forming ones")
         if (bars["timeframe"] <= 0).any():
             raise ValueError("a bar is stored under its timeframe in seconds, which is missing")

@@ -1,0 +1,259 @@
+"""The store among several processes: readers, a second writer, kills, a full disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.errors import StoreBusyError
+from workbench.records import Batch, Rows, empty
+from workbench.store import schema
+from workbench.store.sqlite import SqliteStore
+from workbench.store.store import open_store
+from workbench.store.writer import Writer
+from workbench.symbols import SymbolTable
+
+GROUP = 50
+
+COMMON = """
+import sys
+import numpy as np
+from workbench.records import Batch, empty
+from workbench.store.store import open_store
+from workbench.symbols import SymbolTable
+
+path = sys.argv[1]
+table = SymbolTable(["BTC-USD"])
+
+def group(number):
+    trades = empty("trade", 50)
+    trades["time"] = trades["id"] = number * 50 + np.arange(50)
+    bars = empty("bar", 1)
+    bars["time"], bars["timeframe"], bars["state"] = number * 60, 60, 2
+    bars["count"] = 50
+    return [Batch("trade", trades), Batch("bar", bars)]
+"""
+
+WRITE = (
+    COMMON
+    + """
+store = open_store(path)
+number = int(sys.argv[2])
+while True:
+    store.append_many(group(number), table)
+    print(number, flush=True)
+    number += 1
+"""
+)
+
+READ = (
+    COMMON
+    + """
+store = open_store(path, mode="ro")
+print("ready", flush=True)
+seen = looks = 0
+while seen < int(sys.argv[2]):
+    rows = store.rows("trade", "BTC-USD")
+    assert len(rows) >= seen and len(rows) % 50 == 0, (len(rows), seen)
+    assert (np.diff(rows["time"]) == 1).all()
+    last = store.rows("trade", "BTC-USD", last=100)
+    assert len(last) >= min(100, len(rows))
+    seen = len(rows)
+    looks += 1
+store.close()
+print(looks, flush=True)
+"""
+)
+
+HOLD = (
+    COMMON
+    + """
+store = open_store(path)
+print("held", flush=True)
+sys.stdin.read()
+"""
+)
+
+CREATE = """
+import sqlite3, sys
+from workbench.store import schema
+connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+sys.stdin.readline()
+schema.create(connection, sys.argv[1])
+connection.close()
+"""
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def trades(first: int, n: int) -> Rows:
+    rows = empty("trade", n)
+    rows["time"] = rows["id"] = np.arange(first, first + n)
+    return rows
+
+
+def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:
+    table = SymbolTable(["BTC-USD"])
+    with open_store(tmp_path / "m.db") as store:
+        reader = python(READ, store.info()["path"], 200 * GROUP)
+        try:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "ready\n"
+            for number in range(200):
+                store.append(Batch("trade", trades(number * GROUP, GROUP)), table)
+            out, _ = reader.communicate(timeout=30)
+        finally:
+            end(reader)
+        assert reader.returncode == 0
+        assert int(out) >= 1
+
+
+def test_what_a_reader_sees_inside_the_writers_transaction_is_the_last_commit(
+    tmp_path: Path,
+) -> None:
+    table = SymbolTable(["BTC-USD"])
+    with SqliteStore(tmp_path / "m.db") as store:
+        store.append(Batch("trade", trades(0, GROUP)), table)
+        assert store._write is not None
+        store._write.execute("BEGIN IMMEDIATE")
+        store._write.execute("DELETE FROM trades")
+        reader = python(READ, tmp_path / "m.db", GROUP)
+        try:
+            reader.communicate(timeout=30)
+        finally:
+            end(reader)
+        assert reader.returncode == 0
+        store._write.execute("ROLLBACK")
+
+
+def test_a_second_process_cannot_write_and_is_told_who_does(tmp_path: Path) -> None:
+    holder = python(HOLD, tmp_path / "m.db")
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreBusyError, match=f"in process {holder.pid} "):
+            open_store(tmp_path / "m.db")
+        with open_store(tmp_path / "m.db", mode="ro") as reader:
+            assert len(reader.trades("BTC-USD")) == 0
+    finally:
+        end(holder)
+    # The lock of a killed process is free, though its file is still there.
+    assert (tmp_path / "m.db.lock").is_file()
+    with open_store(tmp_path / "m.db") as store:
+        assert store.append(Batch("trade", trades(0, 1)), SymbolTable(["BTC-USD"])) == 1
+
+
+def test_processes_may_create_the_tables_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    makers = [python(CREATE, path) for _ in range(3)]
+    try:
+        for maker in makers:
+            assert maker.stdin is not None
+            maker.stdin.write("go\n")
+            maker.stdin.flush()
+        for maker in makers:
+            maker.communicate(timeout=30)
+            assert maker.returncode == 0
+    finally:
+        for maker in makers:
+            end(maker)
+    connection = sqlite3.connect(path)
+    assert schema.version(connection) == schema.VERSION
+    assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
+    connection.close()
+
+
+def test_killing_the_writer_loses_nothing_acknowledged_and_tears_nothing(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    path = tmp_path / "m.db"
+    acknowledged = -1
+    for _ in range(6):
+        writer = python(WRITE, path, acknowledged + 1)
+        try:
+            assert writer.stdout is not None
+            for _ in range(rng.randint(1, 120)):
+                acknowledged = int(writer.stdout.readline())
+            threading.Event().wait(rng.random() * 0.02)  # anywhere within a transaction
+            writer.kill()
+            out = writer.stdout.read()
+            # A line cut by the kill was not said.
+            said = [line for line in out.splitlines(keepends=True) if line.endswith("\n")]
+            acknowledged = int(said[-1]) if said else acknowledged
+        finally:
+            end(writer)
+        with open_store(path) as store:
+            rows = store.rows("trade", "BTC-USD")
+            bars = store.rows("bar", "BTC-USD", timeframe="1m")
+            groups = len(bars)
+            # At most the one group that was committed but not yet said is there besides.
+            assert acknowledged + 1 <= groups <= acknowledged + 2
+            assert rows["time"].tolist() == list(range(groups * GROUP))
+            acknowledged = groups - 1
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        connection.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk takes root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
+    table = SymbolTable(["BTC-USD"])
+    path = small_disk / "m.db"
+    beat = threading.Event()
+    with open_store(path) as store:
+        writer = Writer(store, table, group_seconds=0.005, retry_seconds=0.01)
+        put = 0
+        while writer.stats.state == "running" and put < 200_000:
+            assert writer.put(Batch("trade", trades(put, 500)))
+            put += 500
+            beat.wait(0.002)
+        assert writer.stats.state == "store_full"
+        for _ in range(4):
+            assert writer.put(Batch("trade", trades(put, 500)))
+            put += 500
+        with open_store(path, mode="ro") as reader:
+            before = len(reader.trades("BTC-USD"))  # reading goes on
+        assert before == writer.stats.written.get("trade", 0)
+        command = ["mount", "-o", "remount,size=64m", str(small_disk)]
+        subprocess.run(command, check=True, capture_output=True)
+        assert writer.flush(20)
+        assert writer.stats.state == "running"
+        assert writer.stats.dropped == {}
+        assert writer.close()
+        rows = store.rows("trade", "BTC-USD")
+        assert rows["time"].tolist() == list(range(put))
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
