@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -67,6 +67,16 @@ class WriterStats:
     errors: int
     aside: int
     wal_bytes: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    written: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    commits: int = 0
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    errors: int = 0
+    aside: int = 0
 
 
 class Writer:
@@ -137,13 +147,8 @@ class Writer:
         self._abandon = False
         self._ended = False
         self._state: State = "running"
-        self._written: Counter[str] = Counter()
-        self._changed = 0
-        self._commits = 0
-        self._dropped: Counter[tuple[str, str]] = Counter()
-        self._errors = 0
+        self._counts = _Counts()
         self._aside: deque[tuple[Batch, str]] = deque()
-        self._aside_total = 0
         self._logged: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="workbench-writer", daemon=True)
         self._thread.start()
@@ -186,7 +191,7 @@ class Writer:
         with self._wake:
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
                 name = names[number] if 0 <= number < len(names) else str(number)
-                self._dropped[batch.kind, name] += count
+                self._counts.dropped[batch.kind, name] += count
         self._say("dropped", "the writer's queue is full or closed: rows are dropped")
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -249,13 +254,13 @@ class Writer:
         with self._wake:
             return WriterStats(
                 state=self._state,
-                written=dict(self._written),
-                changed=self._changed,
+                written=dict(self._counts.written),
+                changed=self._counts.changed,
                 queued=self._queued,
-                commits=self._commits,
-                dropped=dict(self._dropped),
-                errors=self._errors,
-                aside=self._aside_total,
+                commits=self._counts.commits,
+                dropped=dict(self._counts.dropped),
+                errors=self._counts.errors,
+                aside=self._counts.aside,
                 wal_bytes=wal,
             )
 
@@ -316,10 +321,10 @@ class Writer:
     def _commit(self, part: list[Batch], changed: int) -> None:
         with self._wake:
             for batch in part:
-                self._written[batch.kind] += len(batch)
+                self._counts.written[batch.kind] += len(batch)
                 self._settle(len(batch))
-            self._changed += changed
-            self._commits += 1
+            self._counts.changed += changed
+            self._counts.commits += 1
             recovered = self._state != "running"
             self._state = "running"
             self._wake.notify_all()
@@ -334,7 +339,7 @@ class Writer:
         """Wait before the next try; return False if there is to be none."""
         state: State = "store_full" if isinstance(error, StoreFullError) else "store_failing"
         with self._wake:
-            self._errors += 1
+            self._counts.errors += 1
             self._state = state
         self._say(state, f"the store does not take rows now, they wait: {error}")
         with self._wake:
@@ -342,9 +347,9 @@ class Writer:
 
     def _keep_aside(self, batch: Batch, error: Exception) -> None:
         with self._wake:
-            self._errors += 1
+            self._counts.errors += 1
             self._aside.append((batch, f"{type(error).__name__}: {error}"))
-            self._aside_total += len(batch)
+            self._counts.aside += len(batch)
             held = sum(len(kept) for kept, _ in self._aside)
             while held > _ASIDE_ROWS and len(self._aside) > 1:
                 held -= len(self._aside.popleft()[0])
