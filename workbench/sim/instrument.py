@@ -90,10 +90,10 @@ def instrument(symbol: str) -> Instrument:
     if kind == "stocks":
         level = _LEVELS.get(symbol, 10.0 * 50.0 ** (code % 1000 / 1000))
         decimals = 2 if level >= 1 else 4
-        return Instrument(symbol, kind, level, decimals, 0.006, 60.0, 0, code)
+        return Instrument(symbol, kind, level, decimals, 0.0025, 60.0, 0, code)
     level = _LEVELS.get(symbol, 0.1 * 1000.0 ** (code % 1000 / 1000))
     decimals = max(2, 5 - math.floor(math.log10(level)) - 1)
     # A trade is worth some hundred dollars whatever the coin.
     typical = 400.0 / level
     lot = min(8, max(1, 3 - math.floor(math.log10(typical))))
-    return Instrument(symbol, "crypto", level, decimals, 0.007, typical, lot, code)
+    return Instrument(symbol, "crypto", level, decimals, 0.0045, typical, lot, code)

@@ -7,10 +7,7 @@ from typing import Protocol
 from workbench.records import Rows
 from workbench.sim.wire import Chunk
 
-__all__ = ["FAR", "Market"]
-
-#: A market time later than any other.
-FAR = 1 << 62
+__all__ = ["Market"]
 
 
 class Market(Protocol):
@@ -26,12 +23,15 @@ class Market(Protocol):
         Our spellings. The topic of an event is 4 * index + kind.
     first : int
         No event is older.
+    recorded : frozenset of int
+        Topics of bars that :meth:`chunk` holds itself; others are made from the trades.
     hurried : bool
         True if it runs as fast as readers take it rather than by the clock.
     """
 
     symbols: tuple[str, ...]
     first: int
+    recorded: frozenset[int]
     hurried: bool
 
     def begin(self, now: int) -> int:
@@ -55,6 +55,10 @@ class Market(Protocol):
 
     def ended(self, position: int) -> bool:
         """Return whether nothing comes after a position."""
+        ...
+
+    def known(self, position: int) -> int:
+        """Return up to which time of sending history may be shown at a position."""
         ...
 
     def chunk(self, since: int, until: int, demand: frozenset[int]) -> Chunk:

@@ -39,13 +39,15 @@ class RecordedMarket:
         Shift all times so that the recording starts now; else recorded times are kept.
     loop : bool
         Start again after the end, with later times.
+    reveal : bool
+        Show the whole recording as history from the start; else only what was sent.
 
     Raises
     ------
     TapeError
         If a file cannot be read, or there is no event in them.
     ConfigError
-        If the speed is not positive.
+        If the speed is not positive, or an endless recording is to be revealed.
     """
 
     def __init__(
@@ -55,9 +57,13 @@ class RecordedMarket:
         speed: float | Literal["max"] = 1.0,
         rebase: bool = False,
         loop: bool = False,
+        reveal: bool = False,
     ) -> None:
         if speed != "max" and not speed > 0:
             raise ConfigError(f"speed {speed} is neither positive nor 'max'")
+        if loop and reveal:
+            raise ConfigError("a looped recording has no end, so it cannot be revealed")
+        self._reveal = reveal
         readings = [reading for path in paths for reading in read_trades(Path(path))]
         self.symbols = tuple(dict.fromkeys(reading.symbol for reading in readings))
         self.hurried = speed == "max"
@@ -132,6 +138,10 @@ class RecordedMarket:
     def ended(self, position: int) -> bool:
         """Return whether nothing comes after a position."""
         return not self._loop and position > int(self._sent[-1]) + self._shift
+
+    def known(self, position: int) -> int:
+        """Return the position, or the end of a recording that is revealed."""
+        return max(position, int(self._sent[-1]) + self._shift + 1) if self._reveal else position
 
     def chunk(self, since: int, until: int, demand: frozenset[int]) -> Chunk:
         """Return the events sent in [since, until), of all topics."""

@@ -98,6 +98,7 @@ class SyntheticMarket:
     """
 
     hurried = False
+    recorded: frozenset[int] = frozenset()
 
     def __init__(
         self,
@@ -144,6 +145,10 @@ class SyntheticMarket:
     def ended(self, position: int) -> bool:
         """Return False: there is always a next trade."""
         return False
+
+    def known(self, position: int) -> int:
+        """Return the position: what was not sent yet is not history."""
+        return position
 
     def chunk(self, since: int, until: int, demand: frozenset[int]) -> Chunk:
         """Return the demanded events sent in [since, until)."""

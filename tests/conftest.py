@@ -1,0 +1,57 @@
+"""What all tests share: real data if there is some, polling, and a look for leaked threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parent.parent
+# Pools that libraries keep for the life of the process.
+_LASTING = ("asyncio_", "pydevd", "Tornado", "IPython", "QueueManager", "ThreadPoolExecutor-")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real market data beside the repository, or skip the test."""
+    folder = _ROOT.parent / "shared" / "data"
+    if not (folder / "files.csv").is_file():
+        reason = "there is no real market data at ../shared/data"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}, which CI=true asks for")
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture
+def poll_for() -> Callable[..., None]:
+    """Return a function that waits until a predicate holds, or fails."""
+
+    def wait(predicate: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
+        end = time.monotonic() + timeout
+        while not predicate():
+            if time.monotonic() > end:
+                pytest.fail(f"waited {timeout:g} s in vain {what}".rstrip())
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves threads behind."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + 3.0
+    while leaked := [t for t in threading.enumerate() if t not in before and _ours(t)]:
+        if time.monotonic() > end:
+            pytest.fail(f"threads left behind: {', '.join(t.name for t in leaked)}")
+        time.sleep(0.01)
+
+
+def _ours(thread: threading.Thread) -> bool:
+    return thread.is_alive() and not thread.name.startswith(_LASTING)
