@@ -260,6 +260,9 @@ class BarBuilder:
         own["symbol"] = 0
         bars = other.add(own)
         bars["symbol"] = symbol
+        for late in other.overdue:
+            late.trade["symbol"] = symbol
+        self.overdue += other.overdue
         j = self.timeframes.index(tf)
         kernel.adopt(
             self._head, self._now, self._slots, self._tfs, symbol, j, self.lateness,
@@ -296,8 +299,8 @@ def time_bars(trades: Rows, name: Timeframe | str) -> Rows:
     Parameters
     ----------
     trades : array of TRADE
-        Accepted trades of any symbols, sorted by time (live bars come out the same bit for
-        bit whatever the order was).
+        Accepted trades of any symbols. Fastest sorted by time; the bars are those that came
+        out live, bit for bit, whatever the order was.
     name : Timeframe or str
 
     Returns
@@ -307,6 +310,8 @@ def time_bars(trades: Rows, name: Timeframe | str) -> Rows:
     """
     builder = BarBuilder([name])
     bars = np.concatenate([builder.add(trades), builder.finish()])
+    if builder.overdue:  # far out of order
+        return time_bars(trades[np.argsort(trades["time"], kind="stable")], name)
     order = np.lexsort((bars["revision"], bars["time"], bars["symbol"]))
     bars = bars[order]
     last = np.ones(len(bars), bool)

@@ -153,15 +153,17 @@ def _disorder(
     time = trade["time"]
     sequence = trade["sequence"]
     price = trade["price"]
-    mask = h["mask"]
     waited = False
     for j in range(len(tfs)):
-        if not (mask >> j) & 1:
+        if not (h["mask"] >> j) & 1:
             continue
         tf = tfs[j]
         cell = now[symbol, j]
-        if cell["end"] == NEVER:
-            continue  # added just now: it begins with the next trade in order
+        if cell["end"] == NEVER:  # added just now: it begins with the next trade in order
+            overdue[m, 0] = row
+            overdue[m, 1] = j
+            m += 1
+            continue
         index = tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
         if time >= cell["start"]:
             slot = slots[symbol, index]
@@ -245,7 +247,12 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):
         time = trade["time"]
         price = trade["price"]
         size = trade["size"]
-        if time >= h["edge"] and time >= h["time"]:
+        sequence = trade["sequence"]
+        newest = time > h["time"] or (
+            time == h["time"]
+            and (sequence > h["sequence"] or (sequence == h["sequence"] and price >= h["price"]))
+        )
+        if newest and time >= h["edge"]:
             n = _roll(head, now, slots, symbol, tfs, lateness, trade, out, n)
         vh, vl = split(size)
         nh, nl = split(price * size)
@@ -261,24 +268,16 @@ def route(head, now, slots, tfs, lateness, rows, start, out, overdue):
         shift = time - received
         if shift > h["shift"] and shift < _AHEAD and received > 0:
             h["shift"] = shift
-        sequence = trade["sequence"]
-        if time > h["time"] or (
-            time == h["time"]
-            and (sequence > h["sequence"] or (sequence == h["sequence"] and price >= h["price"]))
-        ):
+        if newest:
             h["time"] = time
             h["sequence"] = sequence
             h["price"] = price
-            in_order = time >= h["floor"]  # else the clock closed a bar it belongs to
-        else:
-            in_order = False
-        if in_order:
+        if newest and time >= h["floor"]:  # else the clock closed a bar it belongs to
             if price > h["ceiling"] or price < h["bottom"]:
                 ceiling = np.inf
                 bottom = -np.inf
-                mask = h["mask"]
                 for j in range(len(tfs)):
-                    if (mask >> j) & 1:
+                    if (h["mask"] >> j) & 1:
                         cell = now[symbol, j]
                         cell["high"] = max(cell["high"], price)
                         cell["low"] = min(cell["low"], price)
@@ -317,9 +316,8 @@ def advance(head, now, slots, tfs, lateness, clock, symbols, out):
             continue
         if n > room:
             return symbol, n
-        mask = h["mask"]
         for j in range(len(tfs)):
-            if not (mask >> j) & 1:
+            if not (h["mask"] >> j) & 1:
                 continue
             tf = tfs[j]
             cell = now[symbol, j]

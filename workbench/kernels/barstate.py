@@ -142,8 +142,10 @@ def release(cell, slots, symbol, base, ring, tf, lateness, watermark, out, n):
     """Emit the ended bars whose wait is over, oldest first."""
     length = tf["length"]
     start = cell["wait"]
+    # All that wait lie within one ring of the oldest; the newest bar may be far beyond.
+    stop = min(cell["start"], start + ring * length)
     waiting = ALWAYS
-    while start < cell["start"]:
+    while start < stop:
         slot = slots[symbol, base + ((start - tf["origin"]) // length) % ring]
         if slot["start"] == start and slot["state"] == _ENDED:
             if start + length + lateness <= watermark:
@@ -151,8 +153,6 @@ def release(cell, slots, symbol, base, ring, tf, lateness, watermark, out, n):
                 n = emit(out, n, slot, symbol, tf["seconds"], _BAR_CLOSED)
             elif waiting == ALWAYS:
                 waiting = start
-        elif start < cell["start"] - ring * length:
-            start = cell["start"] - ring * length - length  # a gap longer than the ring
         start += length
     cell["wait"] = waiting
     return n
