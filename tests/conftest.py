@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
-# Pools that libraries keep for the life of the process.
-_LASTING = ("asyncio_", "pydevd", "Tornado", "IPython", "QueueManager", "ThreadPoolExecutor-")
+# Pools that libraries keep for the life of the process, and the pool of a simulator that a
+# whole module shares: it grows when it is first asked, and ends with the simulator's thread.
+_LASTING = (
+    "workbench-sim_",
+    "asyncio_",
+    "pydevd",
+    "Tornado",
+    "IPython",
+    "QueueManager",
+    "ThreadPoolExecutor-",
+)
 
 
 @pytest.fixture(scope="session")

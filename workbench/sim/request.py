@@ -14,6 +14,8 @@ from workbench.sim.hours import SECOND, day_bounds
 
 __all__ = ["ApiError", "Request", "choice", "flag", "limited", "pack_cursor", "parse", "span_of"]
 
+#: Later times are taken for this one, in the year 2200: no date is beyond it.
+_LATEST = 7_258_118_400 * SECOND
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"\d{1,19}")
 
@@ -134,11 +136,11 @@ def span_of(name: str, value: str, unit: int) -> tuple[int, int]:
     (1723075200500000000, 1723075200500000001)
     """
     if _NUMBER.fullmatch(value):
-        start = int(value) * unit
+        start = min(int(value) * unit, _LATEST)
         return start, start + unit
     try:
         if _DATE.fullmatch(value):
-            return day_bounds(date.fromisoformat(value))
+            return day_bounds(min(date.fromisoformat(value), date(2199, 12, 31)))
         whole, _, rest = value.replace(" ", "T").partition(".")
         digits = re.match(r"\d{1,9}", rest)
         fraction = digits[0] if digits else ""
