@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.kernels import gate as kernel
+from workbench.kernels.exact import LIMIT
 from workbench.records import Batch, Rows
 from workbench.sources.source import Reject
 from workbench.symbols import SymbolTable
@@ -23,7 +24,7 @@ _WHY = {
     "price": "not a finite price above zero and below 5.6e14",
     "size": "not a finite size above zero whose value is below 5.6e14",
     "time": "before 2000 or more than a day after it was received: a wrong unit or clock",
-    "ohlc": "open, high, low, close or volume contradict each other or are not finite",
+    "ohlc": "open, high, low, close or volume contradict each other, are not finite or too large",
 }
 
 
@@ -126,7 +127,7 @@ class Gate:
     quarantine : Quarantine
         Receives what is refused.
     remember : int
-        Trades remembered to tell repeats; memory grows with use up to about 100 bytes each.
+        Trades remembered at least to tell repeats; memory grows with use up to 200 bytes each.
 
     Examples
     --------
@@ -141,9 +142,7 @@ class Gate:
     (3, 1, 1, Quarantine(1 refused: price 1))
     """
 
-    def __init__(
-        self, table: SymbolTable, quarantine: Quarantine, remember: int = 200_000
-    ) -> None:
+    def __init__(self, table: SymbolTable, quarantine: Quarantine, remember: int = 200_000) -> None:
         self.quarantine = quarantine
         self.received: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
@@ -151,11 +150,12 @@ class Gate:
         self.refused: Counter[str] = Counter()
         self._table = table
         # Two tables in turn: the old one is forgotten when the young one has its share.
-        self._largest = 1 << max(10, (max(remember, 1024) - 1).bit_length())
+        # A table holds half its length, so that one alone remembers what was promised.
+        self._largest = 1 << (2 * max(remember, 512) - 1).bit_length()
         self._young = _keys(1024)
         self._old = _keys(1024)
         self._held = 0
-        self._bars: dict[tuple[int, int], Rows] = {}
+        self._bars: dict[tuple[int, int], bytes] = {}
 
     def accept(self, batch: Batch) -> Batch:
         """Return the rows of a batch that are new and possible."""
@@ -191,7 +191,7 @@ class Gate:
             if start == len(rows):
                 return
             if len(self._young) < self._largest:
-                larger = _keys(len(self._young) * 4)
+                larger = _keys(min(len(self._young) * 4, self._largest))
                 kernel.copy_keys(self._young, larger)
                 self._young = larger
             else:
@@ -203,16 +203,21 @@ class Gate:
         self.received["bar"] += len(rows)
         prices = np.stack([rows[name] for name in ("open", "high", "low", "close")])
         good = (
-            np.isfinite(prices).all(axis=0)
-            & (prices > 0).all(axis=0)
+            (prices > 0).all(axis=0)
             & (rows["high"] >= prices.max(axis=0))
             & (rows["low"] <= prices.min(axis=0))
-            & np.isfinite(rows["volume"])
+            & (prices < LIMIT).all(axis=0)
             & (rows["volume"] >= 0)
+            & (rows["volume"] < LIMIT)
+            & np.isfinite(rows["vwap"])
+            & np.isfinite(rows["notional"])
         )
-        if not good.all():
-            self.quarantine.rows("bar", "ohlc", rows[~good], self._table)
-            self.refused["bar"] += int((~good).sum())
+        late = good & (rows["time"] < kernel.EARLIEST)
+        for rule, bad in (("ohlc", ~good), ("time", late)):
+            if bad.any():
+                self.quarantine.rows("bar", rule, rows[bad], self._table)
+                self.refused["bar"] += int(bad.sum())
+        good &= ~late
         keep = np.flatnonzero(good)
         repeated = np.array([self._is_repeat(rows[i : i + 1]) for i in keep], bool)
         self.duplicates["bar"] += int(repeated.sum())
@@ -223,9 +228,8 @@ class Gate:
     def _is_repeat(self, row: Rows) -> bool:
         """Tell whether this bar is the last one of its series over again, unchanged."""
         key = (int(row["symbol"][0]), int(row["timeframe"][0]))
-        before = self._bars.get(key)
-        self._bars[key] = row
-        return before is not None and before.tobytes() == row.tobytes()
+        before, self._bars[key] = self._bars.get(key), row.tobytes()
+        return before == self._bars[key]
 
 
 def _keys(length: int) -> Rows:

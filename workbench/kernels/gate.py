@@ -7,12 +7,12 @@ import numpy as np
 
 from workbench.kernels.exact import LIMIT
 
-__all__ = ["KEY", "copy_keys", "judge_quotes", "judge_trades"]
+__all__ = ["EARLIEST", "KEY", "copy_keys", "judge_quotes", "judge_trades"]
 
 #: What tells a repeated delivery of a trade: id, symbol with exchange, and time.
 KEY = np.dtype([("id", "u8"), ("place", "i8"), ("time", "i8")])
 
-_EARLIEST = np.int64(946_684_800_000_000_000)  # 2000-01-01
+EARLIEST = np.int64(946_684_800_000_000_000)  # 2000-01-01
 _DAY = np.int64(86_400_000_000_000)
 _EMPTY = np.int64(-1)
 
@@ -75,7 +75,7 @@ def judge_trades(rows, start, young, old, held, verdicts):
             verdicts[i] = 3
             continue
         received = row["received"]
-        if time < _EARLIEST or (received > 0 and time > received + _DAY):
+        if time < EARLIEST or (received > 0 and time > received + _DAY):
             verdicts[i] = 4
             continue
         if not row["flags"] & 1:
@@ -115,7 +115,7 @@ def judge_quotes(rows, verdicts):
             and row["ask_size"] < LIMIT
         ):
             verdicts[i] = 3
-        elif row["time"] < _EARLIEST or (received > 0 and row["time"] > received + _DAY):
+        elif row["time"] < EARLIEST or (received > 0 and row["time"] > received + _DAY):
             verdicts[i] = 4
         else:
             verdicts[i] = 0

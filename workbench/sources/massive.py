@@ -48,7 +48,9 @@ MARKETS: dict[str, dict[str, str]] = {
 NO_ID = 1
 
 _RAW = 1000
-
+_DETAIL = 200
+#: What the decoder raises for bytes that are not the protocol's.
+_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _STATUS = {
     "connected": "greeting",
@@ -166,9 +168,9 @@ class MassiveSource:
         for frame in frames:
             try:
                 events = FRAME.decode(frame.data)
-            except msgspec.DecodeError:
+            except _WRONG:
                 events = self._salvage(frame, decoded)
-            kinds = set(map(type, events))
+            kinds = dict.fromkeys(map(type, events))  # in order of appearance
             for kind in kinds:
                 some = events if len(kinds) == 1 else [e for e in events if type(e) is kind]
                 groups.setdefault(kind, []).extend(some)
@@ -188,17 +190,20 @@ class MassiveSource:
         """Decode a frame event by event, so that one bad event does not cost the others."""
         try:
             parts = PARTS.decode(frame.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reject = Reject("malformed", f"not a list: {error}", frame.data[:_RAW], frame.received)
-            decoded.rejects.append(reject)
+        except _WRONG as error:
+            detail = f"not a list: {error}"[:_DETAIL]
+            decoded.rejects.append(
+                Reject("malformed", detail, bytes(frame.data[:_RAW]), frame.received)
+            )
             return []
         events = []
         for part in parts:
             try:
                 events.append(ONE.decode(part))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raw = bytes(part)[:_RAW]
-                decoded.rejects.append(Reject(_rule(str(error)), str(error), raw, frame.received))
+            except _WRONG as error:
+                text, raw = str(error), bytes(part)[:_RAW]
+                reject = Reject(_rule(text), text[:_DETAIL], raw, frame.received)
+                decoded.rejects.append(reject)
         return events
 
     def _rows(
@@ -220,7 +225,8 @@ class MassiveSource:
         ids = [e.i for e in events]
         try:
             rows["id"] = [int(i) for i in ids]
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, TypeError):
+            ids = ["" if i is None else i for i in ids]
             rows["id"] = [id_number(i) for i in ids]
         if "" in ids:
             self._name(rows, ids)
@@ -277,7 +283,8 @@ class MassiveSource:
             rows[column] = [getattr(e, name) for e in events]
         rows["volume"] = [e.v for e in events]
         rows["vwap"] = [e.vw or (e.h + e.l + e.c) / 3 for e in events]
-        rows["notional"] = rows["vwap"] * rows["volume"]
+        with np.errstate(over="ignore"):  # the gate refuses it
+            rows["notional"] = rows["vwap"] * rows["volume"]
         # The provider tells the mean trade size, not the number of trades.
         rows["count"] = [round(e.v / e.z) if e.z > 0 and e.v / e.z < 1e15 else 0 for e in events]
         rows["timeframe"] = tf.seconds

@@ -39,9 +39,9 @@ class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
     t: int
     s: float = 0.0
     x: int = 0
-    i: str | int = ""
+    i: str | int | None = ""
     q: int = 0
-    c: tuple[int, ...] = ()
+    c: tuple[int, ...] | None = ()
     ds: str | None = None
 
 
@@ -63,7 +63,7 @@ class CryptoTrade(msgspec.Struct, tag_field="ev", tag="XT", gc=False):
     t: int
     s: float
     x: int = 0
-    i: str | int = ""
+    i: str | int | None = ""
     c: tuple[int, ...] | None = ()
 
 
