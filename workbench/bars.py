@@ -271,12 +271,16 @@ class BarBuilder:
         return bars
 
     def forming(self, symbol: int, name: Timeframe | str) -> Rows:
-        """Return the newest bar of a series as it stands: one row, or none."""
-        out = np.zeros(1, BAR)
+        """Return the bars of a series that are not closed, as they stand, oldest first.
+
+        The newest bar is the last; before it come those that ended and wait for late trades.
+        No row if there is none.
+        """
         tf = timeframe(name)
         if symbol >= len(self._head) or tf not in self.timeframes:
-            return out[:0]
+            return np.zeros(0, BAR)
         j = self.timeframes.index(tf)
+        out = np.zeros(int(self._tfs["ring"][j]) + 1, BAR)
         return out[: kernel.form(self._head, self._now, self._slots, self._tfs, symbol, j, out)]
 
     def touched(self, symbol: int) -> bool:

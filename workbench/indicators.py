@@ -235,11 +235,15 @@ class Run:
 
     def peek(self, bar: Rows) -> Values:
         """Return the values a forming bar, one row, would have; the state stays as it is."""
-        out = np.empty((1, len(self.indicator.spec.outputs)))
-        part = self._bars(*self._columns(bar))
-        self.indicator.spec.kernel(self._p, self._s.copy(), part, out)
-        values: Values = out[0]
+        values: Values = self.ahead(bar)[0]
         return values
+
+    def ahead(self, bars: Rows) -> Values:
+        """Return the values that bars to come would have, one after the other, as a peek."""
+        out = np.empty((len(bars), len(self.indicator.spec.outputs)))
+        part = self._bars(*self._columns(bars))
+        self.indicator.spec.kernel(self._p, self._s.copy(), part, out)
+        return out
 
     def reach(self, count: int) -> int:
         """Return how many bars the newest kept state of at most `count` has taken, or -1."""

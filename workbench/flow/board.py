@@ -61,6 +61,7 @@ class Board:
         wanted = tuple(indicators)
         for series in some:
             if series.indicators == wanted:
+                self._show(symbol, series)
                 return series
         series = Series(self._table.name(symbol), tf, wanted, self.capacity)
         series.add(past)
@@ -109,6 +110,8 @@ class Board:
             self.open(symbol, timeframe(seconds), (), rows[:0])
         for series in self._series.get((symbol, seconds), ()):
             series.add(rows)
+            if series.users:  # closing a bar took the forming ones off the screen
+                self._show(symbol, series)
 
     def refresh(self) -> None:
         """Show the forming bars of watched series whose symbols had trades."""
@@ -122,6 +125,6 @@ class Board:
                         self._show(symbol, series)
 
     def _show(self, symbol: int, series: Series) -> None:
-        bar = self._builder.forming(symbol, series.window.timeframe)
-        if len(bar):
-            series.form(bar)
+        bars = self._builder.forming(symbol, series.window.timeframe)
+        if len(bars):
+            series.form(bars)

@@ -27,7 +27,7 @@ class Series:
     timeframe : Timeframe
     indicators : sequence of Indicator
     capacity : int
-        Closed bars in the window.
+        Closed bars in the window; at least 128 where there are indicators.
     """
 
     def __init__(
@@ -39,10 +39,11 @@ class Series:
     ) -> None:
         self.indicators = tuple(indicators)
         keys = [key for indicator in self.indicators for key in indicator.keys]
+        if self.indicators:  # a late trade must find the bars since a checkpoint before it
+            capacity = max(capacity, 2 * Run.EVERY)
         self.window = Window(symbol, timeframe, capacity, keys)
         self.users = 0
         self._runs: list[Run] = [i.start(symbol) for i in self.indicators]
-        self._formed = -1
 
     def __repr__(self) -> str:
         names = ", ".join(i.label for i in self.indicators)
@@ -97,10 +98,10 @@ class Series:
             held = np.insert(held, row, bar[0])
             self.window.replace(held, np.concatenate([before, self._run(held[first:])]))
 
-    def form(self, bar: Rows) -> None:
-        """Show the forming bar, one row."""
+    def form(self, bars: Rows) -> None:
+        """Show the bars that are not closed, oldest first."""
         if self._runs:
-            values = np.concatenate([run.peek(bar) for run in self._runs])
+            values = np.hstack([run.ahead(bars) for run in self._runs])
         else:
-            values = np.empty(0)
-        self.window.form(bar, values)
+            values = np.empty((len(bars), 0))
+        self.window.form(bars, values)

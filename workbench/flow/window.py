@@ -29,7 +29,8 @@ class Change:
         Ordinal of the first row; row i has ordinal first + i. Ordinals count the bars of the
         series without gaps and serve as the x of a chart.
     bars : array of BAR
-        All rows from the first changed one to the newest. The last may be forming.
+        All rows from the first changed one to the newest. The last ones may be forming (their
+        `state` tells): the newest bar, and bars that ended and wait for late trades.
     values : array of float64, shape (len(bars), outputs)
         Indicator outputs beside the bars, in the order of :attr:`Window.outputs`; NaN in
         warm-up.
@@ -88,7 +89,7 @@ class Window:
         self._changed = np.zeros(65, np.int64)
         self._length = 0  # closed bars held
         self._base = 0  # ordinal of row 0
-        self._forming = False  # row `_length` holds the forming bar
+        self._forming = 0  # rows from `_length` on that hold forming bars
         self._version = 0
         self._epoch = 1
 
@@ -115,7 +116,7 @@ class Window:
         have = len(self._bars)
         if rows + 1 <= have:
             return
-        more = min(max(2 * have, rows + 1), 2 * self.capacity + 1) - have
+        more = max(min(2 * have, 2 * self.capacity + 1), rows + 1) - have
         self._bars = np.concatenate([self._bars, np.zeros(more, BAR)])
         nans = np.full((more, len(self.outputs)), np.nan)
         self._values = np.concatenate([self._values, nans])
@@ -136,17 +137,18 @@ class Window:
         self._values[self._length : end] = values[:n]
         self._changed[self._length : end] = self._version
         self._length = end
-        self._forming = False
+        self._forming = 0
 
-    def form(self, bar: Rows, values: npt.NDArray[np.float64]) -> None:
-        """Show the forming bar, one row, and the peeked indicator values."""
+    def form(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
+        """Show the bars that are not closed, oldest first, and the peeked indicator values."""
         with self._lock:
             self._version += 1
-            row = self._length
-            self._bars[row] = bar[0]
-            self._values[row] = values
-            self._changed[row] = self._version
-            self._forming = True
+            start, end = self._length, self._length + len(bars)
+            self._reserve(end)
+            self._bars[start:end] = bars
+            self._values[start:end] = values
+            self._changed[start:end] = self._version
+            self._forming = len(bars)
 
     def revise(self, row: int, bars: Rows, values: npt.NDArray[np.float64]) -> None:
         """Overwrite closed bars from a row of :meth:`closed` on."""
@@ -171,7 +173,7 @@ class Window:
             self._changed[:n] = self._version
             self._length = n
             self._base = 0
-            self._forming = False
+            self._forming = 0
 
     def closed(self) -> Rows:
         """Return a copy of the closed bars held, oldest first."""
@@ -199,7 +201,7 @@ class Window:
         if epoch == self._epoch and version == self._version:
             return None
         with self._lock:
-            end = self._length + (1 if self._forming else 0)
+            end = self._length + self._forming
             first = max(0, self._length - self.capacity)
             reset = epoch != self._epoch
             if not reset:
@@ -218,10 +220,10 @@ class Window:
     def latest(self) -> Rows:
         """Return a copy of the newest bar as one row, or no row."""
         with self._lock:
-            end = self._length + (1 if self._forming else 0)
+            end = self._length + self._forming
             return self._bars[max(0, end - 1) : end].copy()
 
     @property
     def forming(self) -> bool:
         """Whether the newest row is a forming bar."""
-        return self._forming
+        return self._forming > 0

@@ -27,7 +27,7 @@ from workbench.kernels.barstate import (
     finish,
     release,
 )
-from workbench.kernels.exact import add, rounded, split, subtract
+from workbench.kernels.exact import add, split, subtract
 
 __all__ = ["ALWAYS", "HEAD", "NEVER", "NOW", "SLOT", "adopt", "advance", "form", "route"]
 
@@ -337,38 +337,29 @@ def advance(head, now, slots, tfs, lateness, clock, symbols, out):
 
 @nb.njit(cache=True, nogil=True)
 def form(head, now, slots, tfs, symbol, j, out):
-    """Write the newest bar of a symbol's timeframe as it stands; return 0 if there is none."""
+    """Write the bars of a symbol's timeframe that are not closed; return how many there are.
+
+    Those that have ended and wait for late trades come first, the newest bar last.
+    """
     h = head[symbol]
     tf = tfs[j]
     cell = now[symbol, j]
-    if not cell["start"] < cell["end"] or not (h["mask"] >> j) & 1:
-        return 0
-    slot = slots[
-        symbol, tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
-    ]
-    bar = out[0]
-    bar["time"] = cell["start"]
-    bar["open"] = slot["open"]
-    bar["high"] = cell["high"]
-    bar["low"] = cell["low"]
-    bar["close"] = h["price"]
-    hi, lo = subtract(h["volume_hi"], h["volume_lo"], slot["volume_hi"], slot["volume_lo"])
-    volume, rest = rounded(hi, lo)
-    bar["volume"] = volume
-    bar["volume_rest"] = rest
-    hi, lo = subtract(h["notional_hi"], h["notional_lo"], slot["notional_hi"], slot["notional_lo"])
-    notional, rest = rounded(hi, lo)
-    bar["notional"] = notional
-    bar["notional_rest"] = rest
-    bar["vwap"] = notional / volume if volume > 0.0 else h["price"]
-    bar["count"] = h["count"] - slot["count"]
-    bar["revision"] = 0
-    bar["symbol"] = symbol
-    bar["timeframe"] = tf["seconds"]
-    bar["state"] = _BAR_FORMING
-    bar["origin"] = 0
-    bar["padding"] = 0
-    return 1
+    n = 0
+    if not (h["mask"] >> j) & 1:
+        return n
+    start = cell["wait"]
+    stop = min(cell["start"], start + tf["ring"] * tf["length"])
+    while start < stop:
+        slot = slots[symbol, tf["offset"] + ((start - tf["origin"]) // tf["length"]) % tf["ring"]]
+        if slot["start"] == start and slot["state"] == _ENDED:
+            n = emit(out, n, slot, symbol, tf["seconds"], _BAR_FORMING)
+        start += tf["length"]
+    if cell["start"] < cell["end"]:
+        at = tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
+        newest = slots[symbol, at : at + 1].copy()
+        finish(h, cell, newest[0])
+        n = emit(out, n, newest[0], symbol, tf["seconds"], _BAR_FORMING)
+    return n
 
 
 @nb.njit(cache=True, nogil=True)
