@@ -228,16 +228,21 @@ def test_nothing_is_lost_or_invented_at_any_moment(
 
 
 @settings(max_examples=60, deadline=None)
-@given(markets(symbols=1), st.integers(0, 40))
-def test_forming_bars_complete_the_closed_ones(trades: Rows, at: int) -> None:
-    builder = BarBuilder(NAMES)
-    bars = builder.add(trades[:at])
+@given(markets(symbols=1), st.integers(0, 40), fractions, st.sampled_from([0.0, 2.0, 30.0]))
+def test_forming_bars_complete_the_closed_ones(
+    trades: Rows, at: int, jitter: list[float], lateness: float
+) -> None:
+    """At any moment: bars that ended and wait for late trades are not out of sight."""
+    arrived = shuffled(trades, jitter, lateness)
+    builder = BarBuilder(NAMES, lateness=lateness)
+    bars = builder.add(arrived[:at])
     for name in NAMES:
         forming = builder.forming(0, name)
         assert set(forming["state"].tolist()) <= {FORMING}
         closed = bars[bars["timeframe"] == timeframe(name).seconds]
         both = np.concatenate([closed, forming])
-        assert told(both) == reference(trades[:at], [name])
+        assert told(both) == reference(arrived[:at], [name])
+        assert (np.diff(forming["time"]) > 0).all()
         shown = forming.tolist()
         assert builder.forming(0, name).tolist() == shown, "looking changes nothing"
 
