@@ -37,7 +37,7 @@ bench: $(VENV)/.test ## Figures, each against its floor or a peer in the same ru
 	done
 
 docs: $(VENV)/.docs ## Build the documentation into site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
 clean: ## Remove the environment and everything that was built
