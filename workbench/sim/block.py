@@ -1,4 +1,4 @@
-"""Five minutes of one symbol's synthetic quotes and trades."""
+"""A few minutes of one symbol's synthetic quotes and trades."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.sim.instrument import Instrument
 
 __all__ = ["BLOCK", "LATEST", "NUMBERS", "Block", "Setting", "arrivals", "make_block"]
 
-#: Length of a block, ns. Divides every hour, so that hours of trading start with a block.
+#: Usual length of a block, ns. Divides every hour, so that sessions start with a block.
 BLOCK = 300 * SECOND
 #: The longest a late trade is held back, ns.
 LATEST = 90 * SECOND
@@ -36,7 +36,9 @@ class Setting:
     Attributes
     ----------
     number : int
-        Blocks since the epoch; the block starts at number * BLOCK.
+        Blocks since the epoch; the block starts at number * length.
+    length : int
+        Length of the block, ns.
     rate : float
         Mean trades per second.
     first, last : float
@@ -50,6 +52,7 @@ class Setting:
     """
 
     number: int
+    length: int
     rate: float
     first: float
     last: float
@@ -75,7 +78,7 @@ class Block:
     outgoing: Rows
 
 
-def arrivals(rng: np.random.Generator, rate: float, length: int = BLOCK) -> Ints:
+def arrivals(rng: np.random.Generator, rate: float, length: int) -> Ints:
     """Return clustered event times: a Poisson cluster (Hawkes) process.
 
     Parameters
@@ -111,7 +114,7 @@ def make_block(item: Instrument, setting: Setting, rng: np.random.Generator) -> 
 
     Every trade lies within the newest quote at or before it.
     """
-    traded = arrivals(rng, setting.rate)
+    traded = arrivals(rng, setting.rate, setting.length)
     quotes, bid, ask = _quotes(item, setting, traded, rng)
     trades = _trades(item, setting, traded, quotes, bid, ask, rng)
     outgoing = trades[np.argsort(trades["received"], kind="stable")]
@@ -122,22 +125,22 @@ def make_block(item: Instrument, setting: Setting, rng: np.random.Generator) -> 
 
 def _path(setting: Setting, times: Ints, rng: np.random.Generator) -> Floats:
     """Return the log price at sorted times: a bridge from the first to the last price."""
-    gaps = np.diff(times, prepend=0) / BLOCK
+    gaps = np.diff(times, prepend=0) / setting.length
     walk = np.cumsum(rng.standard_normal(len(times)) * np.sqrt(gaps)) * setting.deviation
-    rest = max(0.0, 1.0 - times[-1] / BLOCK) if len(times) else 0.0
+    rest = max(0.0, 1.0 - times[-1] / setting.length) if len(times) else 0.0
     end = walk[-1] + rng.standard_normal() * setting.deviation * np.sqrt(rest)
     drift = setting.last - setting.first - end
-    return np.asarray(setting.first + walk + drift * (times / BLOCK))
+    return np.asarray(setting.first + walk + drift * (times / setting.length))
 
 
 def _quotes(
     item: Instrument, setting: Setting, traded: Ints, rng: np.random.Generator
 ) -> tuple[Rows, Ints, Ints]:
-    alone = rng.poisson(setting.rate * BLOCK / SECOND * 1.2)
+    alone = rng.poisson(setting.rate * setting.length / SECOND * 1.2)
     answers = traded[rng.random(len(traded)) < 0.6]
     answers = answers + rng.integers(200_000, 30_000_000, len(answers))
-    times = np.concatenate([np.zeros(1, np.int64), rng.integers(0, BLOCK, alone), answers])
-    times = np.sort(times[times < BLOCK])
+    times = np.concatenate([np.zeros(1, np.int64), rng.integers(0, setting.length, alone), answers])
+    times = np.sort(times[times < setting.length])
     n = len(times)
     step = 10.0**-item.decimals
     middle = np.exp(_path(setting, times, rng)) / step
@@ -147,7 +150,7 @@ def _quotes(
     bid = np.maximum(1, np.floor(middle - spread / 2)).astype(np.int64)
     ask = bid + spread
     rows = np.zeros(n, QUOTE)
-    rows["time"] = rows["received"] = times + setting.number * BLOCK
+    rows["time"] = rows["received"] = times + setting.number * setting.length
     # Divided by a power of ten rather than multiplied by the step: the nearest double.
     rows["bid"], rows["ask"] = bid / 10.0**item.decimals, ask / 10.0**item.decimals
     for column in ("bid_size", "ask_size"):
@@ -174,7 +177,7 @@ def _trades(
 ) -> Rows:
     n = len(traded)
     rows = np.zeros(n, TRADE)
-    rows["time"] = traded + setting.number * BLOCK
+    rows["time"] = traded + setting.number * setting.length
     at = np.searchsorted(quotes["time"], rows["time"], "right") - 1
     # Takers tend to be right about where the price goes next.
     later = np.minimum(at + 4, len(bid) - 1)

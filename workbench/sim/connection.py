@@ -49,7 +49,7 @@ class Connection:
         self.number = number
         self.session = session
         self.demand: frozenset[int] = frozenset()
-        self.mask: npt.NDArray[np.bool_] = session.mask()
+        self.mask: npt.NDArray[np.bool_] = np.zeros(session.topic_count, np.bool_)
         self._socket = socket
         self._faults = faults
         self._clock = clock
@@ -73,10 +73,11 @@ class Connection:
         """Whether more waits than the buffer holds."""
         return self._waiting > self._capacity
 
-    def refresh(self) -> None:
-        """Take over the session's topics."""
-        self.demand = self.session.demand()
-        self.mask = self.session.mask()
+    def want(self, demand: frozenset[int]) -> None:
+        """Receive these topics from now on."""
+        self.demand = demand
+        self.mask = np.zeros_like(self.mask)
+        self.mask[sorted(demand)] = True
 
     def push(self, frames: Sequence[bytes]) -> None:
         """Put frames into the buffer; nothing is sent to a connection that is ending."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.records import BAR, CLOSED, Rows
 from workbench.sim.aggregates import MINUTE
-from workbench.sim.block import BLOCK, Setting
+from workbench.sim.block import Setting
 from workbench.sim.hours import SECOND
 from workbench.sim.instrument import Instrument
 
@@ -25,7 +25,7 @@ def deep_minutes(item: Instrument, span: Sequence[Setting], rng: np.random.Gener
     ----------
     item : Instrument
     span : sequence of Setting
-        The blocks.
+        The blocks, all of the same whole number of minutes.
     rng : numpy.random.Generator
 
     Returns
@@ -33,7 +33,7 @@ def deep_minutes(item: Instrument, span: Sequence[Setting], rng: np.random.Gener
     array of BAR
         Minutes without a trade have no bar.
     """
-    steps = BLOCK // MINUTE
+    steps = span[0].length // MINUTE
     n = len(span)
     deviation = np.array([s.deviation for s in span])
     noise = rng.standard_normal((n, steps)) * (deviation / np.sqrt(steps))[:, None]
@@ -48,7 +48,7 @@ def deep_minutes(item: Instrument, span: Sequence[Setting], rng: np.random.Gener
     lows = np.minimum(opens, closes) * np.exp(-rng.exponential(0.4, n * steps) * reach)
     counts = rng.poisson(np.repeat([s.rate * 60 for s in span], steps))
     rows = np.zeros(n * steps, BAR)
-    rows["time"] = span[0].number * BLOCK + np.arange(n * steps) * MINUTE
+    rows["time"] = span[0].number * span[0].length + np.arange(n * steps) * MINUTE
     scale = 10.0**item.decimals
     for name, prices in (("open", opens), ("high", highs), ("low", lows), ("close", closes)):
         rows[name] = np.maximum(1, np.rint(prices * scale)) / scale

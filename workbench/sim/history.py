@@ -11,7 +11,6 @@ import numpy as np
 
 from workbench.records import BAR, KINDS, Rows
 from workbench.sim.aggregates import bars, merge
-from workbench.sim.block import BLOCK
 from workbench.sim.hours import DAY, SECOND, day_bounds, eastern_date
 from workbench.sim.market import Market
 from workbench.symbols import asset_class
@@ -21,6 +20,8 @@ __all__ = ["Base", "History"]
 Base = Literal["second", "minute", "day"]
 
 _HOUR = 3600 * SECOND
+#: First stretch of trades that is read for a page; later ones grow.
+_SHORT = 15 * SECOND
 
 
 class History:
@@ -73,18 +74,22 @@ class History:
     ) -> tuple[Callable[[], Iterator[Rows]], Callable[[], Iterator[Rows]]]:
         """Return two readers of rows by event time: oldest first and newest first.
 
-        Each yields short runs of rows, so that a page costs no more than what it shows.
+        Each yields runs of rows, short ones first: a page costs little more than it shows.
         """
         read = self.market.trades if kind == "trade" else self.market.quotes
         start, end = self._clip(span, known)
 
         def forward() -> Iterator[Rows]:
-            for low in range(start // BLOCK * BLOCK, end, BLOCK):
-                yield read(symbol, max(low, start), min(low + BLOCK, end), known)
+            low, step = start, _SHORT
+            while low < end:
+                yield read(symbol, low, min(low + step, end), known)
+                low, step = low + step, min(2 * step, _HOUR)
 
         def backward() -> Iterator[Rows]:
-            for low in range((end - 1) // BLOCK * BLOCK, start - BLOCK, -BLOCK):
-                yield read(symbol, max(low, start), min(low + BLOCK, end), known)[::-1]
+            high, step = end, _SHORT
+            while high > start:
+                yield read(symbol, max(high - step, start), high, known)[::-1]
+                high, step = high - step, min(2 * step, _HOUR)
 
         return forward, backward
 

@@ -27,12 +27,15 @@ class Market(Protocol):
         Topics of bars that :meth:`chunk` holds itself; others are made from the trades.
     hurried : bool
         True if it runs as fast as readers take it rather than by the clock.
+    instant : bool
+        True if nothing has to be warmed up.
     """
 
     symbols: tuple[str, ...]
     first: int
     recorded: frozenset[int]
     hurried: bool
+    instant: bool
 
     def begin(self, now: int) -> int:
         """Start the market's clock at a wall time and return the first position."""
@@ -79,6 +82,10 @@ class Market(Protocol):
 
     def minutes(self, symbol: str, start: int, end: int, known: int) -> Rows:
         """Return minute bars that start in [start, end), of trades sent before `known`."""
+        ...
+
+    def warm(self, symbol: str, position: int) -> None:
+        """Do the work that the first look at a symbol needs; may take long."""
         ...
 
     def prepare(self, position: int) -> None:

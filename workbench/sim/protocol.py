@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from workbench.sim.wire import CHANNELS, status
 from workbench.symbols import asset_class
@@ -121,6 +119,11 @@ class Session:
         """Whether the client has logged in."""
         return self.key is not None
 
+    @property
+    def topic_count(self) -> int:
+        """How many topics the market has."""
+        return 4 * len(self._symbols)
+
     def greet(self) -> bytes:
         """Return the first frame of a connection."""
         return _frame([status("connected", "Connected Successfully")])
@@ -203,12 +206,6 @@ class Session:
                 if (channel, symbol) in self.topics or (channel, "*") in self.topics:
                     wanted.add(4 * number + kind)
         return frozenset(wanted)
-
-    def mask(self) -> npt.NDArray[np.bool_]:
-        """Return the same as one flag per topic of the market."""
-        flags = np.zeros(4 * len(self._symbols), np.bool_)
-        flags[sorted(self.demand())] = True
-        return flags
 
 
 class _Message(msgspec.Struct):

@@ -50,6 +50,8 @@ class RecordedMarket:
         If the speed is not positive, or an endless recording is to be revealed.
     """
 
+    instant = True
+
     def __init__(
         self,
         paths: Sequence[Path | str],
@@ -163,6 +165,9 @@ class RecordedMarket:
     def sent(self, symbol: str, since: int, until: int) -> Rows:
         """Return the trades sent in [since, until), in order of sending."""
         return self._collect(self._outgoing[symbol], "received", since, until)
+
+    def warm(self, symbol: str, position: int) -> None:
+        """Do nothing: all is prepared."""
 
     def prepare(self, position: int) -> None:
         """Do nothing: all is prepared."""

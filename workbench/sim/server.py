@@ -81,14 +81,15 @@ class Simulator:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._faults = faults or NoFaults()
-        self._broadcast = Broadcast(market, self._clock, self._limits)
+        # Threads start when they are first needed.
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="workbench-sim")
+        self._broadcast = Broadcast(market, self._clock, self._limits, self._pool)
         status = MarketStatus(hours or Hours(), self._clock.now)
         rate = RateLimit(self._clock.monotonic, self._limits.rate_window)
         history = self._broadcast.history
         self._api = Api(history, status, keys, rate, self._limits.per_minute)
         self._numbers = itertools.count(1)
         self._server: Server | None = None
-        self._pool: ThreadPoolExecutor | None = None
         self._pump: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -161,8 +162,7 @@ class Simulator:
                 f"port {self._port} on {self._host} is taken by another program; choose another"
             ) from None
         self._port = next(iter(self._server.sockets)).getsockname()[1]
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="workbench-sim")
-        self._pump = asyncio.create_task(self._broadcast.run(self._pool))
+        self._pump = asyncio.create_task(self._broadcast.run())
         self._pump.add_done_callback(_report)
 
     async def _listen(self) -> Server:
@@ -193,8 +193,7 @@ class Simulator:
                 connection.dismiss(GOING_AWAY, "")
             self._server.close(close_connections=False)
             await self._server.wait_closed()
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._pool.shutdown()
 
     async def _route(self, socket: ServerConnection, request: Request) -> Response | None:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
@@ -262,7 +261,6 @@ class Simulator:
         if reply.entered:
             self._evict(connection)
         if reply.changed:
-            connection.refresh()
             self._broadcast.refresh()
 
     def _evict(self, newcomer: Connection) -> None:

@@ -1,9 +1,9 @@
 """A seeded market without a beginning: any moment of it can be made at any time.
 
-Time is cut into blocks of five minutes. Each block is made from (seed, symbol, block) alone,
-so that what was sent yesterday, what is sent now and what a page of history shows are the
-same numbers. Log prices at the edges of blocks come from *epochs*: long bridges between
-levels around the instrument's own.
+Time is cut into blocks of five minutes, or shorter ones where there is a lot to make. Each
+block is made from (seed, symbol, block) alone, so that what was sent yesterday, what is sent
+now and what a page of history shows are the same numbers. Log prices at the edges of blocks
+come from *epochs*: long bridges between levels around the instrument's own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ __all__ = ["SyntheticMarket"]
 
 #: Blocks in an epoch: about 57 days.
 _EPOCH = 1 << 14
+#: Beyond this many trades a second blocks are cut into parts, each quickly made.
+_CALM = 60.0
+_PARTS = 10
 #: Share of an hour's variance that passes while a stock does not trade.
 _OVERNIGHT = 0.02
 _T = TypeVar("_T")
@@ -98,6 +101,7 @@ class SyntheticMarket:
     """
 
     hurried = False
+    instant = False
     recorded: frozenset[int] = frozenset()
 
     def __init__(
@@ -123,6 +127,8 @@ class SyntheticMarket:
         self._seed, self._rate, self._late = seed, rate, late
         self._items = {symbol: instrument(symbol) for symbol in self.symbols}
         self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
+        self._parts = 1 if rate <= _CALM else _PARTS
+        self._length = BLOCK // self._parts
         self._blocks = _Cache(4 * len(self.symbols) + 24)
         self._epochs = _Cache(4 * len(self.symbols) + 8)
         self._bars = _Cache(800 * len(self.symbols) + 1000)
@@ -178,7 +184,7 @@ class SyntheticMarket:
     def sent(self, symbol: str, since: int, until: int) -> Rows:
         """Return the trades sent in [since, until), in order of sending."""
         parts = []
-        for number in range((since - LATEST) // BLOCK, (until - 1) // BLOCK + 1):
+        for number in range((since - LATEST) // self._length, (until - 1) // self._length + 1):
             rows = self._block(symbol, number).outgoing
             parts.append(_within(rows, "received", since, until))
         rows = _joined(parts, TRADE)
@@ -190,7 +196,12 @@ class SyntheticMarket:
         """Make the next block of one symbol, so that a block's start does not stall."""
         self._turn = (self._turn + 1) % max(1, len(self.symbols))
         if self.symbols:
-            self._block(self.symbols[self._turn], position // BLOCK + 1)
+            self._block(self.symbols[self._turn], position // self._length + 1)
+
+    def warm(self, symbol: str, position: int) -> None:
+        """Make what the first look at a symbol needs."""
+        for number in _numbers(position - LATEST, position + self._length, self._length):
+            self._block(symbol, number)
 
     # History.
 
@@ -199,7 +210,7 @@ class SyntheticMarket:
         start, end = max(start, self.first), min(end, known)
         parts = [
             _within(self._block(symbol, number).trades, "time", start, end)
-            for number in _numbers(start, end)
+            for number in _numbers(start, end, self._length)
         ]
         rows = _joined(parts, TRADE)
         return rows[rows["received"] < known] if end > known - LATEST else rows
@@ -209,7 +220,7 @@ class SyntheticMarket:
         start, end = max(start, self.first), min(end, known)
         parts = [
             _within(self._block(symbol, number).quotes, "time", start, end)
-            for number in _numbers(start, end)
+            for number in _numbers(start, end, self._length)
         ]
         return _joined(parts, QUOTE)
 
@@ -218,7 +229,7 @@ class SyntheticMarket:
         start, end = max(start, self.first), min(end, known)
         days = range(start // DAY, (min(end, self._detail) - 1) // DAY + 1)
         parts = [_within(self._day(symbol, day), "time", start, end) for day in days]
-        for number in _numbers(max(start, self._detail), end):
+        for number in _numbers(max(start, self._detail), end, BLOCK):
             # A block's bars are final once its last late trade has been sent.
             settled = (number + 1) * BLOCK + LATEST <= known
             rows = self._settled(symbol, number) if settled else self._open(symbol, number, known)
@@ -226,18 +237,22 @@ class SyntheticMarket:
         return _joined(parts, BAR)
 
     def _settled(self, symbol: str, number: int) -> Rows:
-        return self._bars.get(
-            (symbol, number), lambda: bars(self._block(symbol, number).trades, MINUTE)
-        )
+        return self._bars.get((symbol, number), lambda: bars(self._run(symbol, number), MINUTE))
 
     def _open(self, symbol: str, number: int, known: int) -> Rows:
-        trades = self._block(symbol, number).trades
+        trades = self._run(symbol, number)
         return bars(trades[trades["received"] < known], MINUTE)
+
+    def _run(self, symbol: str, number: int) -> Rows:
+        """Return the trades of five minutes."""
+        first = number * self._parts
+        blocks = [self._block(symbol, first + i) for i in range(self._parts)]
+        return _joined([block.trades for block in blocks], TRADE)
 
     def _day(self, symbol: str, day: int) -> Rows:
         def make() -> Rows:
-            item, number = self._items[symbol], day * (DAY // BLOCK)
-            span = [self._setting(item, number + i) for i in range(DAY // BLOCK)]
+            item, number, n = self._items[symbol], day * (DAY // BLOCK), self._parts
+            span = [self._setting(item, number + i, n) for i in range(DAY // BLOCK)]
             return deep_minutes(item, span, self._random(item, number, 2))
 
         return self._deep.get((symbol, day), make)
@@ -254,20 +269,20 @@ class SyntheticMarket:
     def _random(self, item: Instrument, number: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([abs(self._seed), item.code, number, purpose])
 
-    def _setting(self, item: Instrument, number: int) -> Setting:
-        """Return what the block of a number is made from."""
-        epoch, index = divmod(number, _EPOCH)
+    def _setting(self, item: Instrument, number: int, parts: int = 1) -> Setting:
+        """Return what a block is made from, or a run of several parts taken as one."""
+        epoch, index = divmod(number * parts, _EPOCH * self._parts)
         path, activity, deviation = self._epoch(item, epoch)
-        busy = float(activity[index])
-        stocks = item.kind == "stocks"
+        length = self._length * parts
         return Setting(
             number=number,
-            rate=self._rate * busy,
+            length=length,
+            rate=self._rate * float(activity[index]),
             first=float(path[index]),
-            last=float(path[index + 1]),
-            deviation=float(deviation[index]),
+            last=float(path[index + parts]),
+            deviation=float(deviation[index]) * math.sqrt(parts),
             late=self._late,
-            extended=stocks and self.hours.phase(number * BLOCK) != "regular",
+            extended=item.kind == "stocks" and self.hours.phase(number * length) != "regular",
         )
 
     def _epoch(
@@ -285,11 +300,17 @@ class SyntheticMarket:
             mood = np.convolve(rng.standard_normal(_EPOCH + 35), np.full(36, 1 / 6), "valid")
             variance = item.hourly**2 * BLOCK / (3600 * SECOND) * np.exp(0.8 * mood)
             variance *= np.maximum(activity, _OVERNIGHT)
+            variance = np.repeat(variance / self._parts, self._parts)
             spread = np.sqrt(variance)
-            walk = np.concatenate([[0.0], np.cumsum(spread * rng.standard_normal(_EPOCH))])
+            noise = spread * rng.standard_normal(len(spread))
+            walk = np.concatenate([[0.0], np.cumsum(noise)])
             passed = np.concatenate([[0.0], np.cumsum(variance)]) / variance.sum()
             start, end = self._level(item, epoch), self._level(item, epoch + 1)
-            return start + walk + (end - start - walk[-1]) * passed, activity, spread
+            return (
+                start + walk + (end - start - walk[-1]) * passed,
+                np.repeat(activity, self._parts),
+                spread,
+            )
 
         made = self._epochs.get((item.symbol, epoch), make)
         return made[0], made[1], made[2]
@@ -298,9 +319,9 @@ class SyntheticMarket:
         return math.log(item.level) + 0.08 * float(self._random(item, epoch, 3).standard_normal())
 
 
-def _numbers(start: int, end: int) -> range:
-    """Return the numbers of the blocks that a span touches."""
-    return range(start // BLOCK, (end - 1) // BLOCK + 1) if end > start else range(0)
+def _numbers(start: int, end: int, length: int) -> range:
+    """Return the numbers of the blocks of a length that a span touches."""
+    return range(start // length, (end - 1) // length + 1) if end > start else range(0)
 
 
 def _within(rows: Rows, column: str, start: int, end: int) -> Rows:
