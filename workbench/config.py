@@ -53,9 +53,9 @@ class Settings(BaseSettings):
 
     api_key: SecretStr = Field(
         default=SecretStr(""),
-        validation_alias=AliasChoices(
-            "api_key", "WORKBENCH_API_KEY", "MASSIVE_API_KEY", "POLYGON_API_KEY"
-        ),
+        # Not "api_key": that would take API_KEY, the key of any other program, from the
+        # environment and send it to the provider.
+        validation_alias=AliasChoices("WORKBENCH_API_KEY", "MASSIVE_API_KEY", "POLYGON_API_KEY"),
         description="Key of the Massive (Polygon) account; MASSIVE_API_KEY and POLYGON_API_KEY"
         " are read too",
     )

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 
 from workbench.errors import UnknownSymbolError
 
-__all__ = ["CRYPTO", "STOCKS", "SymbolTable", "asset_class", "canonical", "rest_ticker"]
+__all__ = [
+    "CRYPTO",
+    "STOCKS",
+    "SymbolTable",
+    "asset_class",
+    "canonical",
+    "canonicals",
+    "rest_ticker",
+]
 
 #: Default sets that demos and simulators use.
 CRYPTO = ("BTC-USD", "ETH-USD", "SOL-USD", "MATIC-USD", "AVAX-USD")
@@ -45,11 +53,7 @@ def canonical(ticker: str) -> str:
     """
     text = ticker.strip() if isinstance(ticker, str) else ""
     if not _PATTERN.fullmatch(text):
-        raise UnknownSymbolError(
-            f"not a symbol: {str(ticker)[:40]!r}; allowed are letters, digits and . : - _ / ^, "
-            'at most 32 of them, such as "AAPL" or "BTC-USD"',
-            symbol=str(ticker)[:40],
-        )
+        raise _no_symbol(ticker)
     # Preferred shares are written with a small p (BAC.pB): upper-case whole words only.
     if text.islower() or "-" in text or ":" in text:
         text = text.upper()
@@ -57,8 +61,32 @@ def canonical(ticker: str) -> str:
     if rest and prefix in ("X", "C"):
         separator = "-" if prefix == "X" else "/"
         base, quote = _pair(rest)
-        return f"{base}{separator}{quote}" if quote else rest
+        name = f"{base}{separator}{quote}" if quote else rest
+        if ":" in name or not _PATTERN.fullmatch(name):
+            raise _no_symbol(ticker)
+        return name
     return text
+
+
+def _no_symbol(ticker: object) -> UnknownSymbolError:
+    shown = str(ticker)[:40]
+    return UnknownSymbolError(
+        f"not a symbol: {shown!r}; allowed are letters, digits and . : - _ / ^, "
+        'at most 32 of them, such as "AAPL" or "BTC-USD"',
+        symbol=shown,
+    )
+
+
+def canonicals(tickers: str | Iterable[str]) -> list[str]:
+    """Return our spelling of one ticker or several; UnknownSymbolError if there is none.
+
+    >>> canonicals("aapl"), canonicals(["X:BTCUSD", "SPY"])
+    (['AAPL'], ['BTC-USD', 'SPY'])
+    """
+    names = [tickers] if isinstance(tickers, str) else list(tickers)
+    if not names:
+        raise UnknownSymbolError("no symbol given")
+    return [canonical(name) for name in names]
 
 
 def _pair(text: str) -> tuple[str, str]:

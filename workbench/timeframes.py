@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from workbench.errors import UnknownTimeframeError
 
-__all__ = ["STANDARD", "Timeframe", "timeframe"]
+__all__ = ["STANDARD", "Timeframe", "each", "timeframe"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ALIASES = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "day": "d"}
@@ -90,7 +91,17 @@ def timeframe(text: str | int | Timeframe) -> Timeframe:
     return _parse(text)
 
 
-@lru_cache(maxsize=512)
+def each(given: str | int | Timeframe | Iterable[str | int | Timeframe]) -> list[Timeframe]:
+    """Read one timeframe or several.
+
+    >>> [tf.name for tf in each(["1m", "60m"])], [tf.name for tf in each("5m")]
+    (['1m', '1h'], ['5m'])
+    """
+    some = [given] if isinstance(given, str | int | Timeframe) else given
+    return [timeframe(one) for one in some]
+
+
+@lru_cache(maxsize=512, typed=True)  # True and 60.0 are not 1 and 60
 def _parse(text: str | int) -> Timeframe:
     if isinstance(text, int) and not isinstance(text, bool):
         seconds = text
