@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from workbench.clock import Clock
 from workbench.config import Settings
+from workbench.errors import WorkbenchError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.recent import Recent
@@ -182,12 +183,18 @@ class Core:
         self, names: Sequence[str], tfs: Sequence[Timeframe], channels: Sequence[str]
     ) -> set[str]:
         """Add to what is wanted and return the markets concerned."""
+        new = [name for name in names if name not in self.subscriptions]
         for name in names:
             wanted = self.subscriptions.setdefault(name, Subscription())
             wanted.channels |= set(channels)
             self._begin(name, [tf for tf in tfs if tf not in wanted.timeframes])
             wanted.timeframes |= set(tfs)
-        return self._resubscribe(names)
+        try:
+            return self._resubscribe(names)
+        except WorkbenchError:  # such as a market that the provider does not have
+            for name in new:
+                self._forget(name, self.subscriptions.pop(name).timeframes)
+            raise
 
     def _begin(self, name: str, tfs: Sequence[Timeframe]) -> None:
         number = self.table.id(name)
@@ -196,7 +203,8 @@ class Core:
             self.board.open(number, tf, (), self._stored(name, tf))
             if not builder.builds(number, tf):
                 self.pipeline.add_timeframes(name, [tf], self._past(number, tf))
-        builder.add_timeframe(_DAY, symbols=[number])
+        if not builder.builds(number, _DAY):
+            self.pipeline.add_timeframes(name, [_DAY], self._past(number, _DAY))
 
     def _past(self, number: int, tf: Timeframe) -> Rows:
         """Return the trades at hand, from the start of the first bar they have whole."""
@@ -220,16 +228,22 @@ class Core:
             wanted = self.subscriptions.get(name)
             if wanted is None:
                 continue
-            number = self.table.id(name)
-            gone = wanted.timeframes if tfs is None else wanted.timeframes & set(tfs)
-            for tf in list(gone):
-                self.board.drop(number, tf)
-                if tf != _DAY or tfs is None:
-                    self.pipeline.builder.remove_timeframe(tf, symbols=[number])
-            wanted.timeframes -= set(gone)
             if tfs is None:
+                self._forget(name, wanted.timeframes)
+                self.pipeline.builder.remove_timeframe(_DAY, symbols=[self.table.id(name)])
                 del self.subscriptions[name]
+            else:
+                gone = wanted.timeframes & set(tfs)
+                self._forget(name, gone)
+                wanted.timeframes -= gone
         self._resubscribe(names)
+
+    def _forget(self, name: str, tfs: Iterable[Timeframe]) -> None:
+        number = self.table.id(name)
+        for tf in tfs:
+            self.board.drop(number, tf)
+            if tf != _DAY:  # prices tell of the day so far
+                self.pipeline.builder.remove_timeframe(tf, symbols=[number])
 
     def _resubscribe(self, names: Sequence[str]) -> set[str]:
         markets = {asset_class(name) for name in names}
@@ -286,11 +300,13 @@ class Core:
             time, price = trade if trade else (0, np.nan)
             bid, ask = (quote["bid"][0], quote["ask"][0]) if len(quote) else (np.nan, np.nan)
             first, high, low, volume = (
-                day[["open", "high", "low", "volume"]][0].item() if len(day) else (np.nan,) * 4
+                day[["open", "high", "low", "volume"]][-1].item() if len(day) else (np.nan,) * 4
             )
             table.append((name, price, time, bid, ask, ask - bid, first, high, low, volume))
         frame = pd.DataFrame(table, columns=list(_PRICES)).set_index("symbol")
-        frame["time"] = pd.to_datetime(frame["time"].where(frame["time"] > 0), utc=True)
+        times = frame["time"].to_numpy(np.int64)
+        times = np.where(times > 0, times, np.iinfo(np.int64).min)  # not a time
+        frame["time"] = pd.DatetimeIndex(times.view("M8[ns]")).tz_localize("UTC")
         frame["change"] = frame["price"] - frame["open"]
         frame["change_percent"] = 100 * frame["change"] / frame["open"]
         return frame
@@ -331,6 +347,10 @@ class Core:
         health.tell("finished", f"{reader.path.name}: {report.frames} frames replayed")
         return report
 
+    async def ready(self, markets: Iterable[str]) -> None:
+        """Wait for the logins of markets; raise what made one give up."""
+        await asyncio.gather(*(self.uplink.ready(market) for market in markets))
+
     async def wait(self, name: str | None, count: int) -> None:
         """Wait for trades, of a symbol or any; raise what made a stream give up."""
         while True:
@@ -350,6 +370,7 @@ class Core:
         await asyncio.gather(self._timer, return_exceptions=True)
         for sink in self._sinks:
             sink.destroy()
+        self.pipeline.close()
         loop = asyncio.get_running_loop()
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.close)

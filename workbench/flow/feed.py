@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pandas as pd
@@ -28,9 +25,10 @@ from workbench.net.replay import Replayed
 from workbench.sources.source import Source
 from workbench.store.frames import dataframe
 from workbench.store.store import Store
-from workbench.symbols import SymbolTable, canonical
+from workbench.symbols import SymbolTable, canonical, canonicals
 from workbench.tape import TapeReader, TapeWriter
-from workbench.timeframes import Timeframe, timeframe
+from workbench.timeframes import Timeframe, each
+from workbench.timeframes import timeframe as _timeframe
 
 __all__ = ["Feed"]
 
@@ -87,17 +85,14 @@ class Feed:
         self._on_close = on_close
         self._make_source = make_source
         self._loop = LoopThread("workbench-feed")
-        self._core = self._loop.call(
-            lambda: Core(
-                make_source,
-                self._config,
-                store,
-                tape,
-                self._clock,
-                rng or random.Random(),
-                connect,
+        dice = rng or random.Random()
+        try:
+            self._core = self._loop.call(
+                lambda: Core(make_source, self._config, store, tape, self._clock, dice, connect)
             )
-        )
+        except BaseException:
+            self._loop.close()
+            raise
         self.table = self._core.table
 
     # -- what to receive -------------------------------------------------------------
@@ -132,8 +127,8 @@ class Feed:
         ConnectError
             If there is no connection within `timeout`; the feed goes on trying.
         """
-        names = _symbols(symbols)
-        tfs = _timeframes(timeframes)
+        names = canonicals(symbols)
+        tfs = each(timeframes)
         for channel in channels:
             if channel not in CHANNELS:
                 raise ValueError(f"channel {channel!r} is not one of {', '.join(CHANNELS)}")
@@ -147,8 +142,8 @@ class Feed:
         timeframes: str | Timeframe | Iterable[str | Timeframe] | None = None,
     ) -> None:
         """Stop receiving symbols, or (given timeframes) only stop building those bars."""
-        names = _symbols(symbols)
-        tfs = None if timeframes is None else _timeframes(timeframes)
+        names = canonicals(symbols)
+        tfs = None if timeframes is None else each(timeframes)
         self._call(lambda: self._core.unsubscribe(names, tfs))
 
     def symbols(self) -> tuple[str, ...]:
@@ -195,7 +190,7 @@ class Feed:
         name = self._known(symbol)
         tf = _timeframe(timeframe)
         rows = self._call(lambda: self._core.bars(name, tf, forming))
-        return dataframe("bar", rows[-last:] if last else rows)
+        return dataframe("bar", rows if last is None else rows[max(0, len(rows) - last) :])
 
     def trades(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
         """Return the newest trades at hand, oldest first; None for all of them."""
@@ -294,32 +289,30 @@ class Feed:
             If the feed has failed, or they do not come in time.
         """
         name = None if symbol is None else self._known(symbol)
-        future = self._loop.submit(self._core.wait(name, count))
-        try:
-            future.result(timeout)
-        except FutureTimeout:
-            future.cancel()
+        if not self._within(self._core.wait(name, count), timeout):
             raise ConnectError(
                 f"no trade of {name or 'any symbol'} within {timeout:g} s; "
                 f"the feed is {self.health.state}",
                 symbol=name,
-            ) from None
+            )
 
-    def _wait_ready(self, markets: Iterable[str], timeout: float) -> None:
-        async def ready() -> None:
-            await asyncio.gather(*(self._core.uplink.ready(market) for market in markets))
-
-        future = self._loop.submit(ready())
+    def _within(self, work: Coroutine[Any, Any, None], timeout: float) -> bool:
+        """Tell whether a coroutine ends in time; it is cancelled if not."""
+        future = self._loop.submit(work)
         try:
             future.result(timeout)
-        except FutureTimeout:
+        except TimeoutError:
             future.cancel()
+            return False
+        return True
+
+    def _wait_ready(self, markets: Iterable[str], timeout: float) -> None:
+        if not self._within(self._core.ready(markets), timeout):
             newest = next((e.text for e in self.events(20) if e.kind == "disconnected"), "")
             raise ConnectError(
-                f"not connected within {timeout:g} s"
-                + (f": {newest}" if newest else "")
-                + "; the feed goes on trying"
-            ) from None
+                f"not connected within {timeout:g} s{': ' if newest else ''}{newest}; "
+                "the feed goes on trying"
+            )
 
     def play(
         self,
@@ -353,7 +346,7 @@ class Feed:
         """
         if not speed > 0:
             raise ValueError(f"speed must be above zero, not {speed!r}")
-        tfs = _timeframes(timeframes)
+        tfs = each(timeframes)
         reader = TapeReader(tape)
 
         def source(name: str, market: str) -> Source:
@@ -366,21 +359,18 @@ class Feed:
         """Disconnect, write what is waiting, and stop the thread; a second call does nothing."""
         if not self._loop.running:
             return
-        self._loop.submit(self._core.close()).result(60)
-        self._loop.close()
-        if self._on_close is not None:
-            self._on_close()
+        try:
+            self._loop.submit(self._core.close()).result(60)
+        finally:
+            self._loop.close()
+            if self._on_close is not None:
+                self._on_close()
 
     def __enter__(self) -> Feed:
         """Return the feed."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
 
@@ -408,18 +398,3 @@ class Feed:
         prices = self.prices() if self._loop.running and self.symbols() else None
         table = "" if prices is None else prices._repr_html_()  # type: ignore[operator]
         return f"<b>Feed</b> {self.health.state}{table}"
-
-
-def _symbols(symbols: str | Iterable[str]) -> list[str]:
-    names = [symbols] if isinstance(symbols, str) else list(symbols)
-    if not names:
-        raise UnknownSymbolError("no symbol given")
-    return [canonical(name) for name in names]
-
-
-def _timeframes(given: str | Timeframe | Iterable[str | Timeframe]) -> list[Timeframe]:
-    some = [given] if isinstance(given, str | Timeframe) else list(given)
-    return [timeframe(one) for one in some]
-
-
-_timeframe = timeframe

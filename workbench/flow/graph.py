@@ -149,6 +149,12 @@ class Pipeline:
 
     def _build(self, batch: Batch) -> None:
         self._emit(self.builder.add(batch.rows))
+        self._count_overdue()
+
+    def _count_overdue(self) -> None:
+        """Count the trades whose bars are no longer at hand; the trades themselves are kept."""
+        self.health.bars["overdue"] += len(self.builder.overdue)
+        self.builder.overdue.clear()
 
     def advance(self, clock: int) -> None:
         """Close the bars whose wait is over at a time of receipt, ns UTC."""
@@ -171,3 +177,10 @@ class Pipeline:
         number = self.table.id(symbol)
         for tf in timeframes:
             self._emit(self.builder.adopt(number, tf, past))
+        self._count_overdue()
+
+    def close(self) -> None:
+        """Take the graph apart: streamz keeps every sink, and all behind it, until then."""
+        for sink in self._sinks:
+            sink.destroy()
+        self._sinks.clear()

@@ -133,6 +133,7 @@ class Health:
         figures["quarantined"] = len(gate.quarantine)
         figures["bars_closed"] = self.bars["closed"]
         figures["bars_revised"] = self.bars["revised"]
+        figures["trades_overdue"] = self.bars["overdue"]
         figures["errors"] = self.errors.total()
         figures["delay_seconds"] = None if self.delay is None else round(self.delay, 4)
         silence = self.silence

@@ -46,13 +46,17 @@ class guard(Stream):
         try:
             emitted: list[Any] = self._emit(x, metadata=metadata)
         except Exception as error:  # noqa: BLE001 - a branch holds code of users: any error
-            self.errors += 1
-            if self.errors == 1:
-                _log.warning("branch %s failed: %s: %s", self.branch, type(error).__name__, error)
-            if self._on_error is not None:
-                self._on_error(self.branch, error)
+            self.failed(error)
             return []
         return emitted
+
+    def failed(self, error: Exception) -> None:
+        """Count an error of the branch."""
+        self.errors += 1
+        if self.errors == 1:
+            _log.warning("branch %s failed: %s: %s", self.branch, type(error).__name__, error)
+        if self._on_error is not None:
+            self._on_error(self.branch, error)
 
 
 @Stream.register_api()
@@ -89,7 +93,20 @@ class conflate(Stream):
             self._waiting = False
             self._timer = asyncio.get_running_loop().call_later(self.interval, self._ring)
             newest, self._newest = self._newest, None
-            self._emit(newest)
+            try:
+                self._emit(newest)
+            except Exception as error:
+                watch = self._guard()
+                if watch is None:
+                    raise
+                watch.failed(error)
+
+    def _guard(self) -> guard | None:
+        """Return the nearest guard in front: what the timer emits does not pass through it."""
+        node: Any = self
+        while node is not None and not isinstance(node, guard):
+            node = next(iter(node.upstreams), None)
+        return node
 
     def destroy(self, streams: Any = None) -> None:
         """Stop the timer and leave the graph."""

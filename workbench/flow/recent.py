@@ -69,7 +69,7 @@ class Recent:
         if not self.complete:
             rows = np.roll(self._rows, -(self.total % capacity), axis=0)
         rows = rows[rows["symbol"] == symbol]
-        return rows[-last:].copy() if last else rows
+        return rows if last is None else rows[max(0, len(rows) - last) :].copy()
 
     def last(self, symbol: int) -> Rows:
         """Return a symbol's newest row, or no row."""
