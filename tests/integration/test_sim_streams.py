@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket as sockets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from workbench.errors import ConfigError, PortTakenError, TapeError
+from workbench.sim.faults import Abort, Action, Close, NoFaults, Send, Wait
+from workbench.sim.protocol import Entitlement
 from workbench.sim.recording import RecordedMarket
+from workbench.sim.rest import Answer
 from workbench.sim.run import SimulatorOptions, run_simulator, simulator, start_simulator
 
 HEAD = "time,symbol,price,size\n"
@@ -132,7 +138,7 @@ def test_looped_recording_never_repeats_a_trade(tmp_path: Path) -> None:
     path = recording(tmp_path, minutes(1))
     with (
         simulator(trades=(path,), speed="max", loop=True, buffer_bytes=4096) as sim,
-        connect(f"{sim.url}/stocks") as socket,
+        connect(f"{sim.url}/stocks", close_timeout=0.1) as socket,
     ):
         subscribe(socket, "T.SPY")
         events = collect(socket, lambda e: len(e) >= 90)
@@ -290,3 +296,59 @@ def test_foreground_run_ends_when_told() -> None:
 
     run_simulator(SimulatorOptions(port=0, symbols=("SPY",)), on_ready=ready, stop=stop)
     assert urls[0].startswith("ws://127.0.0.1:")
+
+
+class Trouble(NoFaults):
+    """Doubles the second frame, delays the third, then ends each connection its own way."""
+
+    def __init__(self) -> None:
+        self.frames: dict[int, int] = {}
+
+    def on_frame(self, connection: int, frame: bytes) -> Sequence[Action]:
+        count = self.frames[connection] = self.frames.get(connection, 0) + 1
+        if count == 2:
+            return (Send(frame), Send(frame))
+        if count == 3:
+            return (Wait(0.05), Send(frame))
+        if count == 4:
+            return (Close(1011, "trouble"),) if connection == 1 else (Abort(),)
+        return (Send(frame),)
+
+    async def on_request(self, target: str, answer: Answer) -> Answer:
+        return Answer(503, b"{}") if "trouble" in target else answer
+
+    async def on_connect(self, cluster: str) -> Answer | None:
+        return Answer(429, b"{}", {"Retry-After": "1"}) if cluster == "crypto" else None
+
+
+def test_faults_can_be_put_in_everywhere() -> None:
+    with simulator(symbols=("SPY",), rate=50.0, faults=Trouble()) as sim:
+        for code in (1011, 1006):
+            with connect(f"{sim.url}/stocks") as socket:
+                socket.recv(timeout=5)
+                socket.send('{"action":"auth","params":"k"}')
+                assert socket.recv(timeout=5) == socket.recv(timeout=5)
+                socket.send('{"action":"subscribe","params":"T.SPY"}')
+                assert len(rest(socket)) == 1
+                assert socket.close_code == code
+        with pytest.raises(InvalidStatus) as refusal:
+            connect(f"{sim.url}/crypto")
+        assert refusal.value.response.status_code == 429
+        with pytest.raises(HTTPError, match="503"):
+            urlopen(f"{sim.rest_url}/v1/marketstatus/now?trouble=1")
+
+
+def test_keys_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    keys = {"s3cret": Entitlement()}
+    with (
+        caplog.at_level("DEBUG", logger="workbench"),
+        simulator(symbols=("SPY",), keys=keys) as sim,
+    ):
+        with connect(f"{sim.url}/stocks", logger=logging.getLogger("elsewhere")) as socket:
+            socket.recv(timeout=5)
+            socket.send('{"action":"auth","params":"s3cret"}')
+            assert "auth_success" in str(socket.recv(timeout=5))
+        urlopen(f"{sim.rest_url}/v1/marketstatus/now?apiKey=s3cret").close()
+        assert "s3cret" not in repr(sim)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("workbench")]
+    assert not any("s3cret" in text for text in ours)

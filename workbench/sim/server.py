@@ -34,6 +34,9 @@ __all__ = ["Simulator"]
 
 GOING_AWAY = 1001
 _log = logging.getLogger("workbench.sim.server")
+# At debug level the library writes headers and messages, and with them keys.
+_socket_log = logging.getLogger("workbench.sim.server.socket")
+_socket_log.setLevel(logging.WARNING)
 
 
 class Simulator:
@@ -178,7 +181,7 @@ class Simulator:
             ping_interval=self._limits.ping_seconds,
             ping_timeout=self._limits.ping_seconds,
             server_header=None,
-            logger=_log,
+            logger=_socket_log,
         )
 
     async def close(self) -> None:
