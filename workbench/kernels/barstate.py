@@ -76,6 +76,7 @@ _BAR_CLOSED = 2
 
 @nb.njit(cache=True, nogil=True)
 def emit(out, n, slot, symbol, seconds, state):
+    """Write a bar from its slot as row n, and return the next row."""
     bar = out[n]
     bar["time"] = slot["start"]
     bar["open"] = slot["open"]

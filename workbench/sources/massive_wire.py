@@ -34,6 +34,8 @@ _MS = 1_000_000
 
 
 class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
+    """A stock trade."""
+
     sym: str
     p: float
     t: int
@@ -46,6 +48,8 @@ class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
 
 
 class Quote(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
+    """Best bid and ask of a stock."""
+
     sym: str
     t: int
     bp: float = 0.0
@@ -58,6 +62,8 @@ class Quote(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
 
 
 class CryptoTrade(msgspec.Struct, tag_field="ev", tag="XT", gc=False):
+    """A trade of a pair."""
+
     pair: str
     p: float
     t: int
@@ -68,6 +74,8 @@ class CryptoTrade(msgspec.Struct, tag_field="ev", tag="XT", gc=False):
 
 
 class CryptoQuote(msgspec.Struct, tag_field="ev", tag="XQ", gc=False):
+    """Best bid and ask of a pair."""
+
     pair: str
     t: int
     bp: float = 0.0
@@ -78,6 +86,8 @@ class CryptoQuote(msgspec.Struct, tag_field="ev", tag="XQ", gc=False):
 
 
 class Second(msgspec.Struct, tag_field="ev", tag="A", gc=False):
+    """A bar of one second of a stock."""
+
     sym: str
     s: int
     o: float
@@ -90,10 +100,12 @@ class Second(msgspec.Struct, tag_field="ev", tag="A", gc=False):
 
 
 class Minute(Second, tag="AM"):
-    pass
+    """A bar of one minute of a stock."""
 
 
 class CryptoMinute(msgspec.Struct, tag_field="ev", tag="XA", gc=False):
+    """A bar of one minute of a pair."""
+
     pair: str
     s: int
     o: float
@@ -106,10 +118,12 @@ class CryptoMinute(msgspec.Struct, tag_field="ev", tag="XA", gc=False):
 
 
 class CryptoSecond(CryptoMinute, tag="XAS"):
-    pass
+    """A bar of one second of a pair."""
 
 
 class WireStatus(msgspec.Struct, tag_field="ev", tag="status", gc=False):
+    """Words about the connection."""
+
     status: str
     message: str = ""
 
@@ -133,10 +147,12 @@ def times_ns(values: list[int]) -> npt.NDArray[np.int64]:
 
 
 def sequences(values: list[int]) -> npt.NDArray[np.uint64]:
+    """Turn sequence numbers into a column; 0 for what none can be."""
     return np.array([v if 0 <= v < 1 << 64 else 0 for v in values], np.uint64)
 
 
 def shorts(values: list[int]) -> npt.NDArray[np.int64]:
+    """Turn numbers of venues into a column; 0 for what none can be."""
     return np.array([v if -1 < v < 1 << 15 else 0 for v in values], np.int64)
 
 
@@ -152,6 +168,7 @@ def id_number(i: str | int) -> int:
 
 
 def decimal(text: str) -> float:
+    """Read a size written in decimals; NaN if it is none."""
     try:
         return float(text)
     except ValueError:
