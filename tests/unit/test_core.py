@@ -1,0 +1,157 @@
+"""The inside of a feed with a store and a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from workbench.clock import SystemClock
+from workbench.config import settings
+from workbench.flow.core import Core
+from workbench.indicators import Indicator, ema
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Frame
+from workbench.store.store import Store, open_store
+from workbench.timeframes import each, timeframe
+
+MS = 1_723_420_800_000
+M1 = timeframe("1m")
+
+
+class WallTime(SystemClock):
+    """The wall stands still; timeouts go on."""
+
+    offset = 0.0
+
+    def now(self) -> int:
+        return MS * 10**6 + round(self.offset * 1e9)
+
+
+class Fixture:
+    """A core whose connections never open, so that frames are handed to it."""
+
+    def __init__(self, store: Store | None) -> None:
+        self.clock = WallTime()
+        self.core = Core(
+            lambda market, table: MassiveSource(market, table=table),
+            settings(lateness_seconds=0.0),
+            store,
+            None,
+            self.clock,
+            random.Random(1),
+            self._connect,
+        )
+        self.source = MassiveSource("crypto", table=self.core.table)
+
+    async def _connect(self, url: str, **options: Any) -> Any:
+        raise ConnectionRefusedError("not today")
+
+    def trades(self, *ats: float, price: float = 10.0) -> None:
+        for at in ats:
+            t = MS + round(at * 1000)
+            event = {"ev": "XT", "pair": "BTC-USD", "p": price + at, "s": 1, "t": t, "i": t}
+            frame = Frame(t * 10**6, json.dumps([event]).encode())
+            self.core.deliver(self.source, [frame])
+
+
+def run(play: Callable[[Fixture], Coroutine[Any, Any, None]], store: Store | None = None) -> None:
+    async def main() -> None:
+        fixture = Fixture(store)
+        try:
+            await asyncio.wait_for(play(fixture), 20)
+        finally:
+            await fixture.core.close()
+
+    asyncio.run(main())
+
+
+def test_day_bars_are_kept_for_prices_and_stored_only_when_asked_for(tmp_path: Path) -> None:
+    async def play(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        f.trades(0, 61, 86_400)
+        assert f.core.prices()["open"]["BTC-USD"] == 86_410.0
+        assert f.core.bars("BTC-USD", M1, False)["count"].tolist() == [1, 1]
+        f.core.subscribe(["BTC-USD"], each("1d"), ())
+        f.trades(2 * 86_400)
+
+    with open_store(tmp_path / "a.db") as store:
+        run(play, store)
+        assert len(store.bars("BTC-USD", "1m")) == 3
+        assert store.bars("BTC-USD", "1d")["open"].tolist() == [86_410.0]
+        assert len(store.trades("BTC-USD")) == 4
+
+
+def test_a_series_begins_with_what_is_stored(tmp_path: Path) -> None:
+    async def first(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        f.trades(*range(0, 600, 30))
+
+    async def second(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        window = f.core.watch("BTC-USD", M1, [ema(3)])
+        assert window.closed()["count"].tolist() == [2] * 9
+        f.trades(600, 660)
+        assert len(window.closed()) == 10
+        assert np.isfinite(window.values()[2:]).all()
+
+    with open_store(tmp_path / "a.db") as store:
+        run(first, store)
+    with open_store(tmp_path / "a.db") as store:
+        run(second, store)
+
+
+def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:
+    class Broken(Indicator):
+        def start(self, symbol: str = "") -> Any:
+            run = super().start(symbol)
+            run.ahead = lambda bars: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+            return run
+
+    async def play(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        f.core.watch("BTC-USD", M1, [Broken(ema(3).spec)])
+        f.trades(1)
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if f.core.pipeline.health.errors["tick"]:
+                break
+        f.clock.offset = 61.0
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if len(f.core.bars("BTC-USD", M1, False)):
+                return
+        pytest.fail("the clock closed no bar")
+
+    run(play)
+
+
+def test_trades_of_a_partly_remembered_bar_are_left_out() -> None:
+    async def play(f: Fixture) -> None:
+        f.core._recent["trade"].__init__("trade", 10)  # type: ignore[misc]
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        f.trades(*range(0, 200, 10))
+        f.core.subscribe(["BTC-USD"], each("30s"), ())
+        bars = f.core.bars("BTC-USD", timeframe("30s"), True)
+        assert bars["count"].tolist() == [3, 3, 2], "no bar from a part of its trades"
+
+    run(play)
+
+
+def test_following_a_replay_meets_every_symbol() -> None:
+    async def play(f: Fixture) -> None:
+        f.core.follow(each("1m"))
+        f.trades(0, 70)
+        assert list(f.core.subscriptions) == ["BTC-USD"]
+        assert f.core.bars("BTC-USD", M1, True)["count"].tolist() == [1, 1]
+        f.clock.offset = 1e6
+        f.core.tick()
+        assert len(f.core.bars("BTC-USD", M1, False)) == 1, "the clock of the tape closes bars"
+
+    run(play)
