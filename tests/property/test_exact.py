@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from workbench.kernels import exact
 
 QUANTUM = Fraction(1, 2**74)
+# Sixty of them stay below the reach of one sum, 2**51.
 values = st.one_of(
     st.floats(1e-8, 1e12),
     st.floats(0, 1e-3),
-    st.sampled_from([0.1, 0.3, 1e-8, 1e12, 2.0**-22, 2.0**49 - 1, 5e-324]),
+    st.sampled_from([0.1, 0.3, 1e-8, 1e12, 2.0**-22, 2.0**45 - 1, 5e-324]),
 )
 signed = st.builds(math.copysign, values, st.sampled_from([1.0, -1.0]))
 
@@ -26,7 +27,7 @@ def held(value: float) -> Fraction:
     return math.trunc(Fraction(value) / QUANTUM) * QUANTUM
 
 
-def value_of(hi: int, lo: int) -> Fraction:
+def value_of(hi: Any, lo: Any) -> Fraction:
     return Fraction(int(hi), 2**12) + int(lo) * QUANTUM
 
 

@@ -35,7 +35,8 @@ def trades(*rows: tuple[float, ...], delay: float = 0.0, symbol: int = 0) -> Row
 
 
 def starts(bars: Rows) -> list[float]:
-    return ((bars["time"] - START) / SECOND).tolist()
+    seconds: list[float] = ((bars["time"] - START) / SECOND).tolist()
+    return seconds
 
 
 # -- closing -------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_names_and_files_that_are_not_right(bare: Path, monkeypatch: pytest.Monk
 def test_settings_do_not_change(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(data_dir=bare)
     with pytest.raises(ValidationError):
-        chosen.port = 1  # type: ignore[misc]
+        chosen.port = 1
     assert chosen.store_path == bare / "market.db"
     monkeypatch.setenv("XDG_DATA_HOME", str(bare / "share"))
     assert settings().data_dir == bare / "share" / "workbench"

@@ -144,7 +144,7 @@ def test_from_a_frame_to_a_dataframe(feed: Feed, provider: Provider) -> None:
     bars = feed.bars("BTC-USD", "1m")
     assert bars["count"].tolist() == [60, 10]
     assert bars["state"].tolist() == [2, FORMING]
-    assert str(bars.index.tz) == "UTC"
+    assert str(bars.index.dtype) == "datetime64[ns, UTC]"
     assert feed.bars("BTC-USD", "5s", last=2)["count"].tolist() == [5, 5]
     assert len(feed.bars("BTC-USD", "5s", last=0)) == 0
     assert len(feed.bars("BTC-USD", "5s", forming=False)) == 13

@@ -61,7 +61,7 @@ def bars(**fields: Any) -> Rows:
         ({"time": NOW + 86_401 * 10**9}, "time"),
     ],
 )
-def test_what_is_refused(fields: dict[str, float], rule: str) -> None:
+def test_what_is_refused(fields: dict[str, Any], rule: str) -> None:
     gate = a_gate()
     both = np.concatenate([trades(), trades(**fields)])
     both["id"] = [1, 2]

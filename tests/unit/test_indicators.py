@@ -140,7 +140,7 @@ def test_vwap_begins_anew_at_local_midnight(symbol: str, midnights: list[str]) -
 
 @pytest.mark.parametrize("zone", [None, "UTC", "America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
-def test_the_zone_and_unit_of_an_index_do_not_matter(zone: str | None, unit: str) -> None:
+def test_the_zone_and_unit_of_an_index_do_not_matter(zone: str | None, unit: Any) -> None:
     bars = hourly("2008-03-07T12:00", 96)
     expected = vwap().over(bars, "SPY").to_numpy()
     index = pd.DatetimeIndex(bars["time"].view("M8[ns]")).as_unit(unit)
@@ -186,7 +186,7 @@ def test_names_for_legends_and_columns() -> None:
     assert sma(100_000).keys == ("sma_100000",)
     assert sma(5) == sma(5) != sma(6)
     assert len({sma(5), sma(5), ema(5)}) == 2
-    assert sma(np.int64(5)) == sma(5)
+    assert indicator("sma", length=np.int64(5)) == sma(5)  # type: ignore[arg-type]
 
 
 # -- runs ----------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def row_of(market: str, event: dict[str, Any]) -> dict[str, Any]:
     _, decoded = decode(market, event)
     assert not decoded.rejects, decoded.rejects
     (batch,) = decoded.batches
-    return dict(zip(batch.rows.dtype.names, batch.rows[0].item(), strict=True))
+    return dict(zip(batch.rows.dtype.names or (), batch.rows[0].item(), strict=True))
 
 
 # -- events --------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from workbench.flow.nodes import conflate, guard
 
 
 def test_an_error_stays_in_its_branch(caplog: pytest.LogCaptureFixture) -> None:
-    source, good, errors = Stream(), [], []
+    source = Stream()
+    good: list[int] = []
+    errors: list[tuple[str, str]] = []
 
     def bad(x: int) -> None:
         raise ZeroDivisionError(x)

@@ -14,7 +14,8 @@ from workbench.records import TRADE, Batch
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), st.lists(st.lists(st.integers(0, 20), max_size=30), max_size=8))
 def test_it_holds_the_newest_rows_of_all(capacity: int, calls: list[list[int]]) -> None:
-    recent, told = Recent("trade", capacity), []
+    recent = Recent("trade", capacity)
+    told: list[tuple[int, float]] = []
     for symbols in calls:
         rows = np.zeros(len(symbols), TRADE)
         rows["symbol"] = symbols

@@ -54,7 +54,7 @@ def test_standard_ones() -> None:
 
 def test_one_or_several() -> None:
     assert each("1m") == each(60) == each(timeframe("1m")) == [timeframe("1m")]
-    assert [tf.name for tf in each(iter(["1m", 300]))] == ["1m", "5m"]
+    assert [tf.name for tf in each(("1m", 300))] == ["1m", "5m"]
 
 
 @settings(max_examples=100, deadline=None)
