@@ -98,6 +98,7 @@ class Core:
             lambda market: make_source(market, self.table),
             self.deliver,
             self._heard,
+            self.pipeline.health.failed,
             tape=tape,
             settings=config,
             clock=clock,

@@ -67,6 +67,7 @@ class Health:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=1000)
         self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
         self._mark = (clock.monotonic(), 0)
 
     def frames_came(self, count: int, size: int, received: int) -> None:
@@ -83,9 +84,12 @@ class Health:
                 self.delay = float(newest["received"] - newest["time"]) / 1e9
 
     def failed(self, branch: str, error: Exception) -> None:
-        """Count an error of a branch, and keep it to look at."""
+        """Count an error of a branch; tell of it once a minute."""
         self.errors[branch] += 1
-        self.tell("error", f"{branch}: {type(error).__name__}: {error}")
+        now = self._clock.monotonic()
+        if now - self._told.get(branch, -60.0) >= 60.0:
+            self._told[branch] = now
+            self.tell("error", f"{branch}: {type(error).__name__}: {error}")
 
     def tell(self, kind: str, text: str) -> None:
         """Keep an event and log it by its severity."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.clock import Clock
 from workbench.config import Settings
-from workbench.errors import WorkbenchError
+from workbench.errors import TapeError, WorkbenchError
 from workbench.net.reconnect import PRESETS
 from workbench.net.stream import ConnectionEvent, Stream
 from workbench.sources.source import Frame, Source, Status, Topic
@@ -36,6 +36,8 @@ class Uplink:
         Takes a source and the frames that came.
     on_event : callable
         Takes connection events.
+    on_error : callable
+        Takes the name of a part that failed and the exception.
     tape : TapeWriter or None
         Receives every frame before it is decoded.
     settings : Settings
@@ -50,6 +52,7 @@ class Uplink:
         make_source: Callable[[str], Source],
         deliver: Deliver,
         on_event: Callable[[ConnectionEvent], None],
+        on_error: Callable[[str, Exception], None],
         *,
         tape: TapeWriter | None,
         settings: Settings,
@@ -61,6 +64,7 @@ class Uplink:
         self._make_source = make_source
         self._deliver = deliver
         self._on_event = on_event
+        self._on_error = on_error
         self._tape = tape
         self._settings = settings
         self._clock = clock
@@ -125,7 +129,10 @@ class Uplink:
         channel = tape.channel(source.name, source.market, source.url)
 
         def deliver(source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
-            tape.append(channel, frames)
+            try:
+                tape.append(channel, frames)
+            except TapeError as error:  # a full disk must not cost the live feed
+                self._on_error("tape", error)
             return self._deliver(source, frames)
 
         return deliver
