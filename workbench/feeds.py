@@ -44,7 +44,8 @@ def connect(
     config : Settings or None
         None reads them from the environment.
     simulator : dict or None
-        Options of the simulator: `seed`, `rate`, `trades` ...
+        Options of the simulator: `seed`, `rate`, `trades`, `head_start` ... (see
+        :class:`~workbench.sim.run.SimulatorOptions`).
     **given
         Settings that win over the environment, such as `api_key` or `window_bars`.
 
@@ -106,7 +107,9 @@ def _simulated(
     # Started here rather than at import: notebooks that use a real provider never load it.
     from workbench.sim.run import start_simulator
 
-    running = start_simulator(port=options.pop("port", 0), **options)
+    # A new chart should not begin empty: the last quarter of an hour is sent first, quickly.
+    past = {} if options.get("trades") else {"head_start": 900.0}
+    running = start_simulator(**{"port": 0, **past, **options})
     closers.append(running.close)
 
     def make_source(market: str, table: SymbolTable) -> Source:

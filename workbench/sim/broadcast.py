@@ -97,6 +97,8 @@ class Broadcast:
         """Send the market until cancelled."""
         self.refresh()
         await self._readers.wait()
+        while self._market.hurried and self._warming:  # or some would miss the beginning
+            await asyncio.wait(list(self._warming.values()))
         self.position = self._market.begin(self._clock.now())
         while True:
             if self._market.hurried:

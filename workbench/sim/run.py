@@ -64,6 +64,8 @@ class SimulatorOptions:
         Whether invented stocks trade round the clock or in New York's hours.
     late : float
         Share of invented trades that are told late.
+    head_start : float
+        Seconds of the invented past that the first readers are sent first, at full speed.
     limits : Limits
         Timeouts, buffers and pace.
     """
@@ -81,6 +83,7 @@ class SimulatorOptions:
     rate: float = 3.0
     session: Literal["always", "calendar"] = "always"
     late: float = 0.001
+    head_start: float = 0.0
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -146,6 +149,7 @@ def make_market(options: SimulatorOptions, now: int) -> Market:
         rate=options.rate,
         hours=Hours(options.session),
         late=options.late,
+        head_start=options.head_start,
     )
 
 
@@ -160,7 +164,8 @@ def _make(
     made = market or make_market(options, clock.now())
     waits = options.wait_for
     if waits is None:
-        waits = max(options.limits.wait_for, 1 if isinstance(made, RecordedMarket) else 0)
+        begins = isinstance(made, RecordedMarket) or made.hurried
+        waits = max(options.limits.wait_for, 1 if begins else 0)
     return Simulator(
         made,
         host=options.host,

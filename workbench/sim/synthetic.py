@@ -84,6 +84,8 @@ class SyntheticMarket:
         cheaper maker and agree with trades only roughly.
     history_days : float
         Days before `now` that exist at all.
+    head_start : float
+        Seconds of the past that the first readers are sent first, as fast as they take it.
 
     Raises
     ------
@@ -100,7 +102,6 @@ class SyntheticMarket:
     True
     """
 
-    hurried = False
     instant = False
     recorded: frozenset[int] = frozenset()
 
@@ -115,7 +116,10 @@ class SyntheticMarket:
         late: float = 0.001,
         detail_days: float = 2.0,
         history_days: float = 730.0,
+        head_start: float = 0.0,
     ) -> None:
+        if not 0 <= head_start <= detail_days * 86_400:
+            raise ConfigError(f"head_start {head_start} is not between 0 and {detail_days} days")
         if not 0.001 <= rate <= 10_000:
             raise ConfigError(f"rate {rate} is not between 0.001 and 10000 trades a second")
         if not 0 <= late <= 1:
@@ -125,6 +129,9 @@ class SyntheticMarket:
         self.first = (now - int(history_days * DAY)) // DAY * DAY
         self._detail = max(self.first, (now - int(detail_days * DAY)) // DAY * DAY)
         self._seed, self._rate, self._late = seed, rate, late
+        self._head_start = int(head_start * SECOND)
+        self._stride = max(SECOND, self._head_start // 100)
+        self.hurried = head_start > 0
         self._items = {symbol: instrument(symbol) for symbol in self.symbols}
         self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
         self._parts = 1 if rate <= _CALM else _PARTS
@@ -141,11 +148,14 @@ class SyntheticMarket:
     # The live stream.
 
     def begin(self, now: int) -> int:
-        """Return the wall time: the market is already running."""
-        return now
+        """Return the wall time, less the head start: the market is already running."""
+        return now - self._head_start
 
     def reach(self, position: int, now: int, limit: int) -> int:
-        """Return the wall time, or the position if that is ahead."""
+        """Return the wall time, or what is next of the past while that is caught up with."""
+        if self.hurried and position + self._stride < now:
+            return position + self._stride
+        self.hurried = False
         return max(position, now)
 
     def ended(self, position: int) -> bool:
