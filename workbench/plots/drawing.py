@@ -179,7 +179,8 @@ class Drawing:
                     major_label_standoff=7, major_tick_in=0, major_tick_out=0, minor_tick_out=0,
                 )  # fmt: skip
             x.visible = figure is self.figures[-1]
-            figure.grid.update(grid_line_width=1, grid_line_alpha=1)
+            for grid in figure.grid:
+                grid.update(grid_line_width=1, grid_line_alpha=1)
         self.figures[-1].min_border_bottom = _FOOT
         if len(self.figures) > 1:
             self.figures[-1].height = _BELOW + _FOOT
