@@ -50,7 +50,7 @@ def markets(draw: st.DrawFn, symbols: int = 2, most: int = 40) -> Rows:
 
 def held(value: float) -> Fraction:
     """What the exact sums keep of a float."""
-    return Fraction(value) // QUANTUM * QUANTUM
+    return round(Fraction(value) / QUANTUM) * QUANTUM
 
 
 def reference(trades: Rows, names: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -23,8 +23,8 @@ signed = st.builds(math.copysign, values, st.sampled_from([1.0, -1.0]))
 
 
 def held(value: float) -> Fraction:
-    """A float cut to what the sums can hold: toward zero in steps of 2**-74."""
-    return math.trunc(Fraction(value) / QUANTUM) * QUANTUM
+    """What the sums keep of a float: the nearest multiple of 2**-74, ties to even."""
+    return round(Fraction(value) / QUANTUM) * QUANTUM
 
 
 def value_of(hi: Any, lo: Any) -> Fraction:

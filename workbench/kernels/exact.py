@@ -1,10 +1,10 @@
 """Sums of floats that do not depend on order, kept as two integers and rounded once.
 
 A value is held as ``hi * 2**-12 + lo * 2**-74`` with ``0 <= lo < 2**62``. Every float64 of at
-least 2**-22 is held exactly, smaller ones to 2**-74 (5e-23); addition of integers is
-associative, so any order and any split into batches gives the same bits. One sum may reach
-2**51 (2.2e15) in absolute value. Running totals wrap around harmlessly: only differences of
-them are ever used.
+least 2**-22 is held exactly, smaller ones to the nearest multiple of 2**-74 (5e-23), ties to
+even; addition of integers is associative, so any order and any split into batches gives the
+same bits. One sum may reach 2**51 (2.2e15) in absolute value. Running totals wrap around
+harmlessly: only differences of them are ever used.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _UNIT = 2.0**-12
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def split(x):
-    """Return the two integers of a float."""
+    """Return the two integers of the multiple of 2**-74 nearest to a float."""
     if x < 0.0:  # near zero from below, scaled - floor(scaled) would round: negate instead
         scaled = -x * _SCALE
         whole = math.floor(scaled)
-        low = -np.int64((scaled - whole) * _FRACTION)
+        low = -np.int64(np.rint((scaled - whole) * _FRACTION))
         return -np.int64(whole) + (low >> np.int64(62)), low & _MASK
     scaled = x * _SCALE
     whole = math.floor(scaled)
-    return np.int64(whole), np.int64((scaled - whole) * _FRACTION)
+    return np.int64(whole), np.int64(np.rint((scaled - whole) * _FRACTION))
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -59,12 +59,9 @@ def _nearest(hi, lo):
     # that the conversion to float rounds once and rightly.
     if hi == 0:
         return np.float64(lo) * _QUANTUM
-    bits = np.int64(0)
-    rest = hi
-    while rest > 0:
-        rest >>= np.int64(1)
-        bits += np.int64(1)
-    shift = np.int64(62) - bits
+    # The exponent tells the length of hi, or one more where the conversion rounded up to a
+    # power of two: a bit less is gathered then, and 61 are plenty.
+    shift = np.int64(62) - ((np.float64(hi).view(np.int64) >> np.int64(52)) - np.int64(1022))
     if shift < 0:
         top = hi >> np.int64(1)
         if lo != 0 or hi & np.int64(1):
@@ -75,7 +72,8 @@ def _nearest(hi, lo):
         top |= lo >> (np.int64(62) - shift)
     if lo & ((np.int64(1) << (np.int64(62) - shift)) - np.int64(1)):
         top |= np.int64(1)
-    return np.float64(top) * _UNIT * 0.5**shift
+    power = np.int64((np.int64(1023 - 12) - shift) << np.int64(52)).view(np.float64)
+    return np.float64(top) * power  # 2**(-12 - shift)
 
 
 @nb.njit(cache=True, nogil=True)
