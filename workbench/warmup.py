@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from workbench.bars import BarBuilder
+from workbench.bars import BarBuilder, time_bars
 from workbench.gate import Gate, Quarantine
 from workbench.indicators import CATALOGUE, indicator
 from workbench.kernels import cache_dir
@@ -27,6 +27,7 @@ def _bars() -> None:
     builder.adopt(0, "1m", trades)
     builder.forming(0, "1m")
     builder.finish()
+    time_bars(trades, "1m")
 
 
 def _gate() -> None:
