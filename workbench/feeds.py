@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.config import Settings, settings
 from workbench.errors import ConfigError
 from workbench.flow.feed import Feed
+from workbench.net.replay import Replayed
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Source
 from workbench.store.store import Store, open_store
 from workbench.symbols import SymbolTable
 from workbench.tape import TapeWriter
 from workbench.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from workbench.sim.run import RunningSimulator
 
 __all__ = ["connect", "replay"]
 
@@ -28,7 +32,7 @@ def connect(
     store: Store | str | Path | None = None,
     tape: str | Path | None = None,
     config: Settings | None = None,
-    simulator: dict[str, Any] | None = None,
+    simulator: dict[str, Any] | RunningSimulator | None = None,
     **given: Any,
 ) -> Feed:
     """Return a feed of a provider.
@@ -43,8 +47,9 @@ def connect(
         New file that receives every frame.
     config : Settings or None
         None reads them from the environment.
-    simulator : dict or None
-        Options of the simulator: `seed`, `rate`, `trades`, `head_start` ... (see
+    simulator : dict, RunningSimulator or None
+        One that runs already and is not stopped with the feed, or options of a new one:
+        `seed`, `rate`, `trades`, `head_start` ... (see
         :class:`~workbench.sim.run.SimulatorOptions`).
     **given
         Settings that win over the environment, such as `api_key` or `window_bars`.
@@ -69,7 +74,7 @@ def connect(
     config = config or settings(**given)
     closers: list[Callable[[], None]] = []
     if provider == "sim":
-        make_source = _simulated(simulator or {}, config, closers)
+        make_source = _simulated(simulator or {}, closers)
     elif provider == "massive":
         make_source = _massive(config)
     else:
@@ -102,15 +107,18 @@ def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
 
 
 def _simulated(
-    options: dict[str, Any], config: Settings, closers: list[Callable[[], None]]
+    simulator: dict[str, Any] | RunningSimulator, closers: list[Callable[[], None]]
 ) -> Callable[[str, SymbolTable], Source]:
-    # Started here rather than at import: notebooks that use a real provider never load it.
-    from workbench.sim.run import start_simulator
+    if isinstance(simulator, dict):
+        # Loaded here rather than at import: notebooks with a real provider never need it.
+        from workbench.sim.run import start_simulator
 
-    # A new chart should not begin empty: the last quarter of an hour is sent first, quickly.
-    past = {} if options.get("trades") else {"head_start": 900.0}
-    running = start_simulator(**{"port": 0, **past, **options})
-    closers.append(running.close)
+        # A new chart should not begin empty: the last quarter of an hour is sent first, quickly.
+        past = {} if simulator.get("trades") else {"head_start": 900.0}
+        running = start_simulator(**{"port": 0, **past, **simulator})
+        closers.append(running.close)
+    else:
+        running = simulator
 
     def make_source(market: str, table: SymbolTable) -> Source:
         return MassiveSource(market, base=running.url, key="simulator", table=table)
@@ -125,6 +133,8 @@ def replay(
     timeframes: str | Timeframe | Iterable[str | Timeframe] = ("1m",),
     store: Store | str | Path | None = None,
     wait: bool | None = None,
+    on_progress: Callable[[Replayed], None] | None = None,
+    config: Settings | None = None,
     **given: Any,
 ) -> Feed:
     """Run a tape through the pipeline and return the feed it drives.
@@ -141,6 +151,10 @@ def replay(
         Receives trades and bars.
     wait : bool or None
         Whether to return only at the end; None waits if the speed is infinite.
+    on_progress : callable or None
+        Called in the feed's thread now and then.
+    config : Settings or None
+        None reads them from the environment.
     **given
         Settings, as for :func:`connect`.
 
@@ -149,7 +163,7 @@ def replay(
     TapeError
         If the tape cannot be read.
     """
-    config = settings(**given)
+    config = config or settings(**given)
     opened = open_store(store) if isinstance(store, str | Path) else store
 
     def make_source(market: str, table: SymbolTable) -> Source:
@@ -161,7 +175,7 @@ def replay(
 
     feed = Feed(make_source, config=config, store=opened, on_close=close)
     try:
-        future = feed.play(tape, speed=speed, timeframes=timeframes)
+        future = feed.play(tape, speed=speed, timeframes=timeframes, on_progress=on_progress)
         if wait or (wait is None and math.isinf(speed)):
             future.result()
     except BaseException:

@@ -234,6 +234,11 @@ class RunningSimulator:
         await self._stop.wait()
         await made.close()
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its market, in our spelling."""
+        return self._simulator.market.symbols
+
     def sent(self) -> dict[str, int]:
         """Return how many events went out on each topic."""
         return self._simulator.sent()

@@ -1,0 +1,114 @@
+"""One process, one port: pages, health and the way to stop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, RedirectResponse
+from panel.io.fastapi import add_applications
+
+from workbench.errors import PortTakenError
+from workbench.flow.feed import Feed
+
+__all__ = ["create_app", "listen", "serve"]
+
+
+def create_app(
+    feed: Feed, pages: Mapping[str, Callable[[], Any]], *, origins: Sequence[str] = ()
+) -> FastAPI:
+    """Return an application that serves Panel pages and the feed's health.
+
+    Parameters
+    ----------
+    feed : Feed
+    pages : mapping of path to callable
+        Each call makes the page for one browser session; the first is where "/" leads.
+    origins : sequence of str
+        "host:port" from which pages may open their websocket; "*" is refused.
+
+    Returns
+    -------
+    FastAPI
+    """
+    if "*" in origins:
+        raise ValueError('origin "*" would let any web page read the feed; name the hosts')
+    app = FastAPI(title="Workbench", docs_url=None, redoc_url=None, openapi_url=None)
+    first = next(iter(pages))
+
+    @app.get("/", include_in_schema=False)
+    def root() -> RedirectResponse:
+        return RedirectResponse(first)
+
+    @app.get("/health")
+    def health() -> JSONResponse:
+        figures = feed.health.numbers()
+        good = figures["state"] in ("connected", "replaying", "finished", "idle")
+        return JSONResponse({"status": "ok" if good else "degraded", **figures})
+
+    # Bokeh's own resources come from this server: a page works without the internet.
+    add_applications(dict(pages), app=app, websocket_origin=list(origins), liveness="liveness")
+    return app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Parameters
+    ----------
+    host : str
+    port : int
+        0 takes a free one.
+
+    Raises
+    ------
+    PortTakenError
+        If another program listens there.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTakenError(
+            f"port {port} on {host} cannot be used ({error.strerror}): "
+            f"stop what listens there or choose another with --port",
+            status=error.errno,
+        ) from None
+    listener.listen(128)
+    return listener
+
+
+def serve(
+    app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None] | None = None
+) -> None:
+    """Serve an application in the calling thread until Ctrl+C.
+
+    Parameters
+    ----------
+    app : FastAPI
+    listener : socket
+        From :func:`listen`; closed at the end.
+    on_ready : callable or None
+        Called once requests are answered.
+    """
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if on_ready is not None and self.started:
+                on_ready()
+
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="off"
+    )
+    try:
+        Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
