@@ -1,0 +1,111 @@
+"""The notebooks run from top to bottom, offline, and show what their text says."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+Cells = dict[str, Any]
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def run(path: Path, folder: Path, *more: tuple[str, str]) -> Cells:
+    """Run a notebook where it lies, then some more cells; return all cells by their id."""
+    notebook = read(path)
+    for name, source in more:
+        cell = nbformat.v4.new_code_cell(source, id=name)  # type: ignore[no-untyped-call]
+        notebook.cells.append(cell)
+    client = NotebookClient(
+        notebook,
+        timeout=90,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    # Neither a user's start-up files nor the settings of a developer's shell take part.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WORKBENCH_", "MASSIVE_"))}
+    own = {"IPYTHONDIR": str(folder), "TMPDIR": str(folder), "WORKBENCH_DATA_DIR": str(folder)}
+    with warnings.catch_warnings():
+        # What the kernel's client leaves to the garbage collector is not ours to close.
+        warnings.simplefilter("ignore", ResourceWarning)
+        client.execute(env=kept | own)
+    return {cell.id: cell for cell in notebook.cells}
+
+
+def outputs(cell: Any, kind: str = "text/plain") -> str:
+    """Return what a cell shows, in one form."""
+    found = [output.get("data", {}).get(kind, "") for output in cell.outputs]
+    return "".join(map(str, found))
+
+
+def errors(cells: Cells) -> Iterator[str]:
+    for name, cell in cells.items():
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error" or output.get("name") == "stderr":
+                yield f"{name}: {output.get('evalue') or output.get('text')}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_stored_clean(path: Path) -> None:
+    notebook = read(path)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs"), cell.id
+        assert cell.get("execution_count") is None, cell.id
+    assert notebook.cells[0].source.startswith("# ")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert "pn.extension(inline=True)" in code[0], "a notebook works without a network"
+
+
+def live(cells: Cells) -> None:
+    assert "BTC-USD, ETH-USD, AAPL" in outputs(cells["connect"])
+    assert "application/vnd.holoviews_exec.v0+json" in cells["chart"].outputs[-1].data
+    assert outputs(cells["bars"], "text/html").count("+00:00") == 5
+    prices = outputs(cells["prices"], "text/html")
+    assert all(name in prices for name in ("BTC-USD", "ETH-USD", "AAPL", "spread"))
+    assert "vwap" in outputs(cells["timeframe"], "text/html")
+    health = outputs(cells["health"], "text/html")
+    assert "connected" in health
+    assert "trades_accepted" in health
+    large = re.search(r"(\d+) large trades", outputs(cells["stream"]))
+    assert large
+    assert int(large[1]) > 0
+    assert outputs(cells["store"], "text/html").count("+00:00") == 5
+    assert "1s" in outputs(cells["coverage"], "text/html")
+    assert outputs(cells["replay"], "text/html").count("+00:00") >= 3
+    assert outputs(cells["truth"]) == "True"
+    assert outputs(cells["whole"]) == "(True, 0, 0)"
+    assert outputs(cells["closed"]) == "'closed'"
+
+
+#: What is to be seen, and cells to run at the end, of the notebooks that promise something.
+EXPECTED: dict[str, tuple[Callable[[Cells], None], tuple[tuple[str, str], ...]]] = {
+    "01_live.ipynb": (
+        live,
+        (
+            ("whole", "feed.health.conserved(), feed.health.errors.total(), len(feed.quarantine)"),
+            ("closed", "feed.close()\nfeed.health.state"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_run(path: Path, tmp_path: Path) -> None:
+    check, more = EXPECTED.get(path.name, (lambda cells: None, ()))
+    cells = run(path, tmp_path, *more)
+    assert not list(errors(cells))
+    check(cells)
