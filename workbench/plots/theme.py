@@ -15,18 +15,19 @@ class Theme:
     ----------
     name : str
         "dark" or "light".
-    background, panel, border : str
-        Behind the chart; behind cards and tags; lines between them.
+    background, card, panel, border : str
+        Behind the chart; behind fields and chosen rows; behind tags; lines between them.
     grid, text, muted : str
         Grid lines, text, and text of less weight.
     up, down : str
         Bars and changes that rise or fall.
-    cross : str
-        The crosshair.
+    cross, accent, amber : str
+        The crosshair, what is chosen, and what needs attention.
     """
 
     name: str
     background: str
+    card: str
     panel: str
     border: str
     grid: str
@@ -35,6 +36,8 @@ class Theme:
     up: str
     down: str
     cross: str
+    accent: str
+    amber: str
 
     def tokens(self) -> dict[str, str]:
         """Return the colours by name, for the page."""
@@ -44,6 +47,7 @@ class Theme:
 DARK = Theme(
     name="dark",
     background="#11151d",
+    card="#1a202b",
     panel="#2b3240",
     border="#262c38",
     grid="#1c222d",
@@ -52,10 +56,13 @@ DARK = Theme(
     up="#22ab94",
     down="#f2495c",
     cross="#7d8697",
+    accent="#5b93ff",
+    amber="#e9a23b",
 )
 LIGHT = Theme(
     name="light",
     background="#ffffff",
+    card="#f6f7f9",
     panel="#eceff4",
     border="#dfe3ea",
     grid="#f0f2f6",
@@ -64,6 +71,8 @@ LIGHT = Theme(
     up="#0b9a82",
     down="#e5384f",
     cross="#98a1b2",
+    accent="#2f6be0",
+    amber="#b26b00",
 )
 
 #: Colours of overlay curves in order of their addition; readable on both backgrounds.

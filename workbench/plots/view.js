@@ -144,7 +144,9 @@ class View {
   }
 
   reset(redraw = true) {
-    const bars = Math.min(220, Math.max(30, Math.round(this.width() / 7.5)))
+    // A young series has wide bars rather than an empty left half, but not broader than 20 px.
+    const usual = Math.min(220, Math.max(30, Math.round(this.width() / 7.5)))
+    const bars = Math.min(usual, Math.max(Math.round(this.width() / 20), this.count + MARGIN + 1))
     this.follow = this.spec.follow
     this.auto = this.auto.map(() => true)
     this.setX(this.last + MARGIN - bars, this.last + MARGIN)
