@@ -95,7 +95,7 @@ class Health:
         """Keep an event and log it by its severity."""
         with self._lock:
             self._events.append(Event(self._clock.now(), kind, text))
-        _log.log(_SEVERITY.get(kind, logging.INFO), "%s: %s", kind, text)
+        _log.log(_SEVERITY.get(kind, logging.DEBUG), "%s: %s", kind, text)
 
     def events(self, n: int = 50) -> list[Event]:
         """Return the newest events, newest first."""
