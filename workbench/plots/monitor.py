@@ -215,8 +215,10 @@ class Monitor(pn.viewable.Viewer):
         try:
             if "symbol" in wanted:
                 wanted["symbol"] = canonical(wanted["symbol"])
-            self.param.update(**wanted)
-            self.top.error = ""
+            new = {name: value for name, value in wanted.items() if value != getattr(self, name)}
+            if new:
+                self.param.update(**new)
+                self.top.error = ""
         except WorkbenchError as error:
             self.top.error = str(error)
         self._reflect()

@@ -39,6 +39,9 @@ body { display:flex; flex-direction:column; height:100dvh; min-height:520px; ove
   <aside class="wb-list" aria-label="Watchlist">{{ embed(roots.list) }}</aside>
 </main>
 <footer class="wb-log">{{ embed(roots.log) }}</footer>
+{% for root in doc.roots if root.name not in ("top", "chart", "list", "log") %}
+{{ embed(root) }}
+{% endfor %}
 {% endblock %}
 """  # noqa: E501 - rules of style read best one to a line
 
@@ -57,6 +60,7 @@ def page(title: str, theme: Theme = DARK, **parts: Any) -> pn.Template:
     variables = " ".join(f"--wb-{name}:{color};" for name, color in theme.tokens().items())
     template = pn.Template(_HTML.replace("VARIABLES", variables))
     template.title = title
+    template.location = True  # the address tells what is shown
     for name, part in parts.items():
         template.add_panel(name, part)
     return template

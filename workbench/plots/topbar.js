@@ -40,7 +40,7 @@ const CSS = `
 @media (max-width:820px) {
   .bar { flex-wrap:wrap; padding:7px 10px; gap:7px 8px }
   .brand, .space { display:none } .price { flex:1; justify-content:flex-end; gap:7px } .price b { font-size:17px }
-  .frames { order:9; flex:1 1 0 } .overlays { order:10 } .badge { padding:0 9px }
+  .frames { order:9; flex:1 1 260px } .overlays { order:10 } .badge { padding:0 9px }
   .overlays .menu { left:auto; right:0 }
   .pick input { width:116px }
 }
