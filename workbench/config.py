@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     )
     store_trades: bool = Field(True, description="Keep trades in the store")
     store_quotes: bool = Field(False, description="Keep quotes in the store (many rows)")
+    store_queue_rows: int = Field(
+        4_000_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="Rows that may wait while the disk is slow or full (64 bytes each)",
+    )
     durability: Literal["full", "normal"] = Field(
         "full", description="full survives power loss; normal only crashes, and is faster"
     )

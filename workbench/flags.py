@@ -26,7 +26,13 @@ LOGIN: tuple[str, ...] = (
     "silence_check_seconds",
 )
 BARS: tuple[str, ...] = ("lateness_seconds", "window_bars", "dedup_trades")
-STORE: tuple[str, ...] = ("data_dir", "store_trades", "store_quotes", "durability")
+STORE: tuple[str, ...] = (
+    "data_dir",
+    "store_trades",
+    "store_quotes",
+    "store_queue_rows",
+    "durability",
+)
 
 
 def flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from workbench.clock import Clock
 from workbench.config import Settings
-from workbench.errors import WorkbenchError
+from workbench.errors import StoreError, WorkbenchError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.recent import Recent
@@ -109,7 +109,13 @@ class Core:
         self._timer = asyncio.get_running_loop().create_task(self._tick())
 
     def _open_writer(self, store: Store) -> Writer:
-        return Writer(store, self.table, clock=self._clock, on_error=self._unstored)
+        return Writer(
+            store,
+            self.table,
+            capacity=self._config.store_queue_rows,
+            clock=self._clock,
+            on_error=self._unstored,
+        )
 
     def _unstored(self, batch: Batch, error: Exception) -> None:
         self.pipeline.health.failed("store", error)
@@ -135,9 +141,14 @@ class Core:
         return self.pipeline.deliver(source, frames)
 
     def _put(self, batch: Batch) -> None:
-        if self._writer is not None and not self._writer.put(batch):
-            self.pipeline.health.tell("error", f"store: queue full, {len(batch)} rows not stored")
-            self.pipeline.health.errors["store"] += 1
+        if self._writer is None or self._writer.put(batch):
+            return
+        if not self.live:  # a tape can wait for the disk; a provider would drop us
+            self._writer.flush(600.0)
+            if self._writer.put(batch):
+                return
+        full = StoreError(f"the queue is full: {len(batch)} {batch.kind} rows are not stored")
+        self.pipeline.health.failed("store", full)
 
     def _store_bars(self, batch: Batch) -> None:
         """Store the bars of timeframes that were asked for: day bars are also kept for prices."""
