@@ -351,7 +351,9 @@ def _columns(trades: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
     index = trades.index
     if not isinstance(index, pd.DatetimeIndex):
         raise TypeError(f"trades must be indexed by time, not by {type(index).__name__}")
-    columns: dict[str, npt.NDArray[Any]] = {"time": np.asarray(index.as_unit("ns").asi8)}
+    if index.unit != "ns":
+        index = index.as_unit("ns")
+    columns: dict[str, npt.NDArray[Any]] = {"time": np.asarray(index.asi8)}
     for field in ("price", "size"):
         columns[field] = np.ascontiguousarray(trades[field].to_numpy(np.float64))
     if "sequence" in trades:
@@ -371,7 +373,7 @@ def _straight(columns: dict[str, npt.NDArray[Any]], symbol: int, tf: Timeframe) 
     room = min(len(times), (int(times[-1]) - int(times[0])) // tf.ns + 2) if len(times) else 0
     if room < 0:
         return None
-    out = np.zeros(min(room, 65_536), BAR)
+    out = np.zeros(min(room, 1 << 22), BAR)  # only what is written takes memory
     work = np.zeros(1, SLOT)
     parts = [out[:0]]
     start = 0

@@ -149,10 +149,9 @@ def _end(times, start, stop, limit):
     high = min(high, stop)
     while low + 1 < high:
         middle = (low + high) >> 1
-        if times[middle] < limit:
-            low = middle
-        else:
-            high = middle
+        before = times[middle] < limit
+        low = middle if before else low
+        high = high if before else middle
     return high
 
 
