@@ -12,7 +12,7 @@ import pandas as pd
 from bokeh.models import ColumnDataSource
 
 from workbench.flow.window import Change, Window
-from workbench.records import Rows
+from workbench.records import FORMING, Rows
 
 __all__ = ["PRICES", "ColumnFeed", "columns", "decimals", "names"]
 
@@ -223,7 +223,8 @@ class ColumnFeed:
             self.source.patch(patches)
         added = len(change.bars) - known
         if added:
-            limit = self.window.capacity + 1
+            forming = int((change.bars["state"] == FORMING).sum())
+            limit = self.window.capacity + max(1, forming)
             # Lists, not arrays: an array travels as a separate binary frame of its own.
             self.source.stream(
                 {name: column[known:].tolist() for name, column in rows.items()}, rollover=limit

@@ -34,8 +34,8 @@ const CSS = `
 .badge[data-level=bad] { --tone:var(--wb-down) } .badge[data-level=idle] { --tone:var(--wb-muted) }
 .badge[data-level=warn] i { animation:pulse 1.2s ease-in-out infinite }
 @keyframes pulse { 50% { opacity:.25 } }
-.error { padding:7px 14px; background:color-mix(in srgb, var(--wb-down) 16%, var(--wb-background)); border-bottom:1px solid var(--wb-border); display:flex; gap:10px; align-items:flex-start }
-.error span { flex:1; overflow-wrap:anywhere } .error button { color:var(--wb-muted); padding:0 4px }
+.refused { padding:7px 14px; background:color-mix(in srgb, var(--wb-down) 16%, var(--wb-background)); border-bottom:1px solid var(--wb-border); display:flex; gap:10px; align-items:flex-start }
+.refused span { flex:1; overflow-wrap:anywhere } .refused button { color:var(--wb-muted); padding:0 4px }
 @media (max-width:1120px) { .brand span { display:none } .frames { flex:0 1 auto } .price span.abs { display:none } }
 @media (max-width:820px) {
   .bar { flex-wrap:wrap; padding:7px 10px; gap:7px 8px }
@@ -241,7 +241,7 @@ export function render({model}) {
   price(model, bar)
   badge(model, bar)
   theme(model, bar)
-  const error = make("error", root)
+  const error = make("refused", root)
   error.setAttribute("role", "alert")
   const said = make("", error, "span"), close = make("", error, "button")
   close.type = "button"
