@@ -105,7 +105,9 @@ def demo(
                 "sim", symbols or simulator.symbols, simulator=simulator, config=config,
                 store=store,
             )  # fmt: skip
-            _serve(feed, listener, config, "simulated market", open_browser)
+            # Half an hour of past fills the chart with bars of this length.
+            what = "recorded market" if trades else "simulated market"
+            _serve(feed, listener, what, open_browser, "1m" if trades else "15s")
         finally:
             simulator.close()
 
@@ -133,13 +135,13 @@ def monitor(
             config.data_dir.mkdir(parents=True, exist_ok=True)
             path = config.store_path
         feed = begin(source, symbols or (), config=config, store=path)
-        _serve(feed, listener, config, source, open_browser)
+        _serve(feed, listener, source, open_browser)
 
 
-def _serve(feed: Feed, listener: Any, config: Settings, what: str, open_browser: bool) -> None:
+def _serve(feed: Feed, listener: Any, what: str, open_browser: bool, timeframe: str = "1m") -> None:
     from workbench.api.http import create_app, serve
     from workbench.api.shared import share
-    from workbench.plots.monitor import page
+    from workbench.plots.monitor import Monitor
 
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}/monitor"
@@ -153,7 +155,8 @@ def _serve(feed: Feed, listener: Any, config: Settings, what: str, open_browser:
     share(feed)
     try:
         origins = [f"{name}:{port}" for name in {host, "127.0.0.1", "localhost"}]
-        application = create_app(feed, {"/monitor": page}, origins=origins)
+        pages = {"/monitor": lambda: Monitor(feed, timeframe=timeframe).page()}
+        application = create_app(feed, pages, origins=origins)
         serve(application, listener, on_ready=ready)
     finally:
         share(None)
@@ -247,7 +250,7 @@ def replay(
 
             listener = listen("127.0.0.1", config.port)
             feed = run(tape, speed=pace, timeframes=TIMEFRAMES, store=store, config=config)
-            _serve(feed, listener, config, "tape", True)
+            _serve(feed, listener, "tape", True)
             return
         with Progress(console=console) as progress:
             task = progress.add_task("replaying", total=reader.frames)

@@ -63,8 +63,8 @@ def digest(
         for column in _FIELDS:
             sha.update(np.ascontiguousarray(bars[name][column]).tobytes())
     for name in sorted(values or {}):
-        column = np.array((values or {})[name], np.float64)
-        column[np.isnan(column)] = np.nan
+        numbers = np.array((values or {})[name], np.float64)
+        numbers[np.isnan(numbers)] = np.nan
         sha.update(name.encode())
-        sha.update(column.tobytes())
+        sha.update(numbers.tobytes())
     return sha.hexdigest()
