@@ -98,16 +98,16 @@ def demo(
         else:
             names = tuple(symbols or (*CRYPTO, *STOCKS))
             markets = len({asset_class(name) for name in names})
-            options |= {"symbols": names, "head_start": 1800.0, "wait_for": markets}
+            options |= {"symbols": names, "head_start": 1000.0, "wait_for": markets}
         simulator = start_simulator(**options)
         try:
             feed = begin(
                 "sim", symbols or simulator.symbols, simulator=simulator, config=config,
                 store=store,
             )  # fmt: skip
-            # Half an hour of past fills the chart with bars of this length.
+            # The past that is sent first fills the chart with bars of this length.
             what = "recorded market" if trades else "simulated market"
-            _serve(feed, listener, what, open_browser, "1m" if trades else "15s")
+            _serve(feed, listener, what, open_browser, "1m" if trades else "5s")
         finally:
             simulator.close()
 

@@ -13,8 +13,10 @@ from workbench.records import Rows
 __all__ = ["digest", "newest"]
 
 #: What a bar is; how it came about (revision, state) may differ between live and batch.
-_FIELDS = ("time", "open", "high", "low", "close", "volume", "vwap", "count")
-_FIELDS += ("volume_rest", "notional", "notional_rest", "timeframe")
+_FIELDS = (
+    *("time", "open", "high", "low", "close", "volume", "vwap", "count"),
+    *("volume_rest", "notional", "notional_rest", "timeframe"),
+)
 
 
 def newest(bars: Rows) -> Rows:
@@ -31,7 +33,8 @@ def newest(bars: Rows) -> Rows:
         return bars
     keys = bars[["symbol", "timeframe", "time"]]
     last = np.append(keys[1:] != keys[:-1], True)
-    return bars[last]
+    kept: Rows = bars[last]
+    return kept
 
 
 def digest(

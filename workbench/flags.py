@@ -46,8 +46,9 @@ def flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             values = {name: given.pop(name) for name, _ in fields}
             config = settings(**values)
             logging.basicConfig(
-                level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+                level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s"
             )
+            logging.getLogger("workbench").setLevel(config.log_level)
             return command(config=config, **given)
 
         parameters = [

@@ -57,8 +57,8 @@ def begin(provider: str, symbols: Sequence[str] = (), **options: Any) -> Feed:
         As for :func:`workbench.feeds.connect`.
     """
     if provider == "sim" and not symbols:
-        # Both markets begin together, with half an hour of past.
-        options = {"simulator": {"wait_for": 2, "head_start": 1800.0}, **options}
+        # Both markets begin together, with some past.
+        options = {"simulator": {"wait_for": 2, "head_start": 1000.0}, **options}
     feed = connect(provider, **options)
     feed.subscribe(symbols or (*CRYPTO, *STOCKS), TIMEFRAMES, timeout=None)
     return feed
