@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,24 +73,21 @@ def connect(
     True
     """
     config = config or settings(**given)
-    closers: list[Callable[[], None]] = []
-    if provider == "sim":
-        make_source = _simulated(simulator or {}, closers)
-    elif provider == "massive":
-        make_source = _massive(config)
-    else:
-        raise ConfigError(f"no provider {provider!r}; there is {' and '.join(PROVIDERS)}")
-    if isinstance(store, str | Path):
-        opened = open_store(store, durability=config.durability)
-        closers.append(opened.close)
-        store = opened
-
-    def close() -> None:
-        for closer in reversed(closers):
-            closer()
-
-    writer = None if tape is None else TapeWriter(tape)
-    return Feed(make_source, config=config, store=store, tape=writer, on_close=close)
+    opened = ExitStack()  # closed with the feed, or at once if a later step fails
+    try:
+        if provider == "sim":
+            make_source = _simulated(simulator or {}, opened)
+        elif provider == "massive":
+            make_source = _massive(config)
+        else:
+            raise ConfigError(f"no provider {provider!r}; there is {' and '.join(PROVIDERS)}")
+        if isinstance(store, str | Path):
+            store = opened.enter_context(open_store(store, durability=config.durability))
+        writer = None if tape is None else opened.enter_context(TapeWriter(tape))
+        return Feed(make_source, config=config, store=store, tape=writer, on_close=opened.close)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
@@ -107,7 +105,7 @@ def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
 
 
 def _simulated(
-    simulator: dict[str, Any] | RunningSimulator, closers: list[Callable[[], None]]
+    simulator: dict[str, Any] | RunningSimulator, opened: ExitStack
 ) -> Callable[[str, SymbolTable], Source]:
     if isinstance(simulator, dict):
         # Loaded here rather than at import: notebooks with a real provider never need it.
@@ -115,8 +113,7 @@ def _simulated(
 
         # A new chart should not begin empty: the last quarter of an hour is sent first, quickly.
         past = {} if simulator.get("trades") else {"head_start": 900.0}
-        running = start_simulator(**{"port": 0, **past, **simulator})
-        closers.append(running.close)
+        running = opened.enter_context(start_simulator(**{"port": 0, **past, **simulator}))
     else:
         running = simulator
 
