@@ -13,7 +13,7 @@ import pandas as pd
 
 from workbench.clock import Clock
 from workbench.config import Settings
-from workbench.errors import StoreError, WorkbenchError
+from workbench.errors import StoreError, TapeError, WorkbenchError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.recent import Recent
@@ -179,6 +179,8 @@ class Core:
         if self.live:
             self.pipeline.advance(self._clock.now())
             self.pipeline.health.state = self.uplink.state
+        if self._writer is not None:
+            self.pipeline.health.store_is(self._writer.stats.state)
         self.board.refresh()
 
     def _heard(self, event: ConnectionEvent) -> None:
@@ -229,8 +231,8 @@ class Core:
     def _stored(self, name: str, tf: Timeframe) -> Rows:
         if self._store is None:
             return empty("bar")
-        if self._writer is not None:
-            self._writer.flush(5.0)
+        if self._writer is not None and self._writer.stats.state == "running":
+            self._writer.flush(2.0)  # a full disk must not hold up the socket
         last = PAST * self._config.window_bars
         return self._store.rows("bar", name, timeframe=tf, last=last, origin=0, table=self.table)
 
@@ -384,9 +386,13 @@ class Core:
             sink.destroy()
         self.pipeline.close()
         loop = asyncio.get_running_loop()
-        if self._writer is not None:
-            await loop.run_in_executor(None, self._writer.close)
+        health = self.pipeline.health
+        if self._writer is not None and not await loop.run_in_executor(None, self._writer.close):
+            health.tell("error", f"store: {self._writer.stats.queued} rows were not stored")
         if self._tape is not None:
-            await loop.run_in_executor(None, self._tape.close)
+            try:
+                await loop.run_in_executor(None, self._tape.close)
+            except TapeError as error:
+                health.failed("tape", error)
         await loop.shutdown_default_executor()
-        self.pipeline.health.state = "closed"
+        health.state = "closed"

@@ -49,12 +49,16 @@ class Health:
     state : str
         "connecting", "connected", "reconnecting", "stale", "failed", "closed", "replaying",
         "finished" or "idle".
+    store : str or None
+        "running", or "store_full" or "store_failing" while rows wait for the store; None
+        without one.
     delay : float or None
         Seconds from the newest trade's or quote's event time to its receipt; None before one.
     """
 
     def __init__(self, gate: Gate, clock: Clock) -> None:
         self.state = "idle"
+        self.store: str | None = None
         self.delay: float | None = None
         self.started = clock.now()
         self.frames = 0
@@ -90,6 +94,15 @@ class Health:
         if now - self._told.get(branch, -60.0) >= 60.0:
             self._told[branch] = now
             self.tell("error", f"{branch}: {type(error).__name__}: {error}")
+
+    def store_is(self, state: str) -> None:
+        """Keep how the store is, and tell of each change."""
+        if state != self.store:
+            if state != "running":
+                self.tell("error", f"store: {state}; rows wait in memory until it takes them")
+            elif self.store is not None:
+                self.tell("recovered", "store: takes rows again")
+            self.store = state
 
     def tell(self, kind: str, text: str) -> None:
         """Keep an event and log it by its severity."""
@@ -139,6 +152,7 @@ class Health:
         figures["bars_revised"] = self.bars["revised"]
         figures["trades_overdue"] = self.bars["overdue"]
         figures["errors"] = self.errors.total()
+        figures["store"] = self.store
         figures["delay_seconds"] = None if self.delay is None else round(self.delay, 4)
         silence = self.silence
         figures["silence_seconds"] = None if silence is None else round(silence, 1)
