@@ -1,0 +1,375 @@
+"""Bad input: each kind ends in a clear error, or is counted and kept while the feed goes on."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+import workbench as wb
+from workbench.errors import (
+    AuthError,
+    ConfigError,
+    ConnectError,
+    PortTakenError,
+    StoreBusyError,
+    StoreSchemaError,
+    TapeError,
+    UnknownSymbolError,
+    UnknownTimeframeError,
+)
+from workbench.flow.feed import Feed
+from workbench.sim.faults import Action, NoFaults, Send
+from workbench.sim.protocol import Entitlement
+from workbench.sim.run import RunningSimulator, simulator
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Source
+from workbench.store.sqlite import SqliteStore
+from workbench.symbols import SymbolTable
+from workbench.tape import TapeReader, TapeWriter
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample.tape"
+KEY = "wrong-key-0123456789"
+Poll = Callable[..., None]
+
+
+def feed_of(running: RunningSimulator, **options: Any) -> Feed:
+    """Return a feed of a simulator that runs already."""
+
+    def source(market: str, table: SymbolTable) -> Source:
+        return MassiveSource(market, base=running.url, key="any", table=table)
+
+    return Feed(source, config=wb.settings(reconnect="fixed"), **options)
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    return caplog.text + "".join(f"{r.args!r}{r.exc_info!r}" for r in caplog.records)
+
+
+# -- keys, networks, ports -------------------------------------------------------------
+
+
+def test_a_bad_key_is_told_in_the_providers_words_and_shown_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        simulator(keys={"good": Entitlement()}) as running,
+        wb.connect("massive", api_key=KEY, ws_url=running.url) as feed,
+    ):
+        with pytest.raises(AuthError, match="authentication failed") as refused:
+            feed.subscribe("BTC-USD")
+        assert feed.health.state == "failed"
+        with pytest.raises(AuthError):
+            feed.wait("BTC-USD", timeout=1)
+        told = f"{refused.value!r}{feed!r}{feed._repr_html_()}{feed.events()}{feed.health!r}"
+        assert "authentication failed" in told
+        assert KEY not in told
+        assert running.connections() == 0, "a refused key is not tried again"
+    assert "authentication failed" in caplog.text
+    assert KEY not in logged(caplog)
+
+
+def test_no_key_at_all_is_told_before_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORKBENCH_API_KEY", "MASSIVE_API_KEY", "POLYGON_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="MASSIVE_API_KEY"):
+        wb.connect("massive", api_key="")
+
+
+def test_without_a_network_the_feed_says_so_and_goes_on_trying(poll_for: Poll) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with wb.connect(
+        "massive", api_key="k", ws_url=f"ws://127.0.0.1:{port}", reconnect="gentle"
+    ) as feed:
+        with pytest.raises(ConnectError, match=r"within 0\.3 s: .*goes on trying"):
+            feed.subscribe("BTC-USD", timeout=0.3)
+        with simulator(port=port):
+            poll_for(lambda: feed.health.state == "connected", 20)
+            feed.wait("BTC-USD")
+        assert feed.health.conserved()
+
+
+def test_a_taken_port_is_named_and_nothing_is_left_behind() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=str(port)):
+            wb.connect("sim", simulator={"port": port})
+
+
+def test_options_are_left_as_they_were() -> None:
+    options = {"port": 0, "seed": 3}
+    wb.connect("sim", simulator=options).close()
+    assert options == {"port": 0, "seed": 3}
+
+
+# -- names -----------------------------------------------------------------------------
+
+
+def test_unknown_names_are_refused_and_the_feed_goes_on() -> None:
+    with wb.connect("sim") as feed:
+        feed.subscribe("BTC-USD")
+        for symbol in ("", "BTC USD", "<script>", "A" * 33):
+            with pytest.raises(UnknownSymbolError):
+                feed.subscribe(symbol)
+        for timeframe in ("", "1M", "0s", "-5m", "5 parsecs", "9999d"):
+            with pytest.raises(UnknownTimeframeError):
+                feed.subscribe("ETH-USD", timeframe)
+        with pytest.raises(UnknownSymbolError, match="BTC-USD"):
+            feed.bars("SOL-USD", "1m")
+        with pytest.raises(ConfigError, match="forex"):
+            feed.subscribe("EUR/USD")
+        assert feed.symbols() == ("BTC-USD",)
+        feed.wait("BTC-USD")
+        assert feed.health.errors.total() == 0
+
+
+# -- tapes -----------------------------------------------------------------------------
+
+
+def test_unreadable_tapes_are_told(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.tape"
+    garbage.write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(TapeError, match="not a tape"):
+        wb.replay(garbage)
+    with pytest.raises(TapeError, match="No such file"):
+        wb.replay(tmp_path / "none.tape")
+    with pytest.raises(TapeError):
+        wb.replay(tmp_path)
+
+
+def test_a_torn_tape_is_played_up_to_where_it_is_whole(tmp_path: Path) -> None:
+    torn = tmp_path / "torn.tape"
+    torn.write_bytes(SAMPLE.read_bytes()[: SAMPLE.stat().st_size // 2])
+    whole = TapeReader(torn)
+    assert whole.torn > 0
+    with wb.replay(torn) as feed:
+        assert feed.health.frames == len(whole) > 1000
+        assert feed.health.conserved()
+        assert feed.health.errors.total() == 0
+
+
+def test_damage_within_a_tape_is_told_and_names_the_place(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.tape"
+    data = bytearray(SAMPLE.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    damaged.write_bytes(data)
+    with pytest.raises(TapeError, match="damaged at byte"):
+        wb.replay(damaged)
+
+
+def test_an_existing_tape_is_not_overwritten_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    path, store = tmp_path / "old.tape", tmp_path / "market.db"
+    path.write_bytes(SAMPLE.read_bytes())
+    with pytest.raises(TapeError, match="never overwritten"):
+        wb.connect("sim", tape=path, store=store)
+    assert path.read_bytes() == SAMPLE.read_bytes()
+    wb.open_store(store).close()  # it would be busy if it had been left open
+
+
+# -- rows ------------------------------------------------------------------------------
+
+
+class Insert(NoFaults):
+    """Send frames of our own after a frame with trades, one each."""
+
+    def __init__(self, frames: Sequence[Send]) -> None:
+        self.waiting = list(frames)
+
+    def on_frame(self, connection: int, frame: bytes) -> Sequence[Action]:
+        if b'"ev":"XT"' in frame and self.waiting:
+            return (Send(frame), self.waiting.pop(0))
+        return (Send(frame),)
+
+
+def event(**changes: Any) -> bytes:
+    """Return a frame of one trade, or of what the changes make of it, as text after JSON."""
+    fields = {
+        "ev": '"XT"', "pair": '"BTC-USD"', "p": "64000.5", "s": "0.5",
+        "t": str(time.time_ns() // 10**6), "i": '"bad"', "x": "1",
+    }  # fmt: skip
+    fields |= changes
+    inner = ",".join(f'"{name}":{text}' for name, text in fields.items() if text)
+    return b"[{" + inner.encode() + b"}]"
+
+
+MS = time.time_ns() // 10**6
+
+MALFORMED = {
+    "no JSON": Send(b"<html>502 Bad Gateway</html>"),
+    "cut": Send(b'[{"ev":"XT","pair":"BTC-USD","p":640'),
+    "empty": Send(b""),
+    "a number": Send(b"42"),
+    "no text": Send(b"\xff\xfe\x00\x80", text=False),
+    "deep": Send(b"[" * 5000 + b"]" * 5000),
+    "no price": Send(event(p="")),
+    "price of words": Send(event(p='"a lot"')),
+    "price null": Send(event(p="null")),
+    "NaN": Send(event(p="NaN")),
+    "no ticker": Send(event(pair='"B T C"')),
+}
+IMPOSSIBLE = {
+    "price": [event(p="-64000.5"), event(p="0"), event(p="1e300")],
+    "size": [event(s="-0.5")],
+    "time": [
+        event(t=str(MS // 1000)),
+        event(t=str(MS * 1000)),
+        event(t=str(MS * 10**6)),
+        event(t="0"),
+        event(t=str(MS + 3 * 86_400_000)),
+    ],
+}
+
+
+def test_bad_rows_are_counted_kept_and_disturb_nobody(poll_for: Poll) -> None:
+    bad = [frame for frames in IMPOSSIBLE.values() for frame in frames]
+    faults = Insert([*MALFORMED.values(), *map(Send, bad)])
+    with simulator(faults=faults, rate=30.0) as running, feed_of(running) as feed:
+        feed.subscribe("BTC-USD", ["1s", "1m"])
+        poll_for(lambda: len(feed.quarantine) >= len(MALFORMED) + len(bad), 20)
+        numbers = feed.health.numbers()
+        before = cast(int, numbers["trades_accepted"])
+        poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 20)
+        assert not faults.waiting
+        assert len(feed.quarantine) == len(MALFORMED) + len(bad)
+        for rule, frames in IMPOSSIBLE.items():
+            assert feed.quarantine.counts[rule] == len(frames), rule
+        table = feed.quarantine.table(100)
+        assert len(table) == len(MALFORMED) + len(bad)
+        assert table["content"].str.contains("Bad Gateway").any()
+        assert table["content"].str.contains("-64000.5", regex=False).any()
+        assert (table["detail"] != "").all()
+        assert feed.health.conserved()
+        assert cast(int, feed.health.numbers()["trades_refused"]) == len(bad)
+        assert feed.health.errors.total() == 0
+        assert [e.kind for e in feed.events()] == ["connected", "connecting"]
+        trades = feed.trades("BTC-USD", last=None)
+        assert trades["price"].between(1, 1e6).all()
+        assert (trades["size"] > 0).all()
+
+
+def test_trades_told_twice_count_once(poll_for: Poll) -> None:
+    class Twice(NoFaults):
+        def on_frame(self, connection: int, frame: bytes) -> Sequence[Action]:
+            return (Send(frame), Send(frame)) if b'"ev":"XT"' in frame else (Send(frame),)
+
+    with simulator(faults=Twice(), rate=30.0) as running, feed_of(running) as feed:
+        feed.subscribe("BTC-USD", ["1s"], channels=("trade",))
+        feed.wait("BTC-USD", count=50)
+        running.drop()
+        poll_for(lambda: feed.health.state == "reconnecting")
+        numbers = feed.health.numbers()
+        assert numbers["trades_accepted"] == numbers["trades_duplicate"]
+        assert feed.health.conserved()
+        assert feed.bars("BTC-USD", "1s")["count"].sum() == numbers["trades_accepted"]
+
+
+# -- disks and stores ------------------------------------------------------------------
+
+
+def test_a_full_store_is_told_and_takes_all_once_there_is_room(
+    tmp_path: Path, poll_for: Poll
+) -> None:
+    with SqliteStore(tmp_path / "market.db", durability="normal") as store:
+        with simulator(rate=50.0) as running, feed_of(running, store=store) as feed:
+            feed.subscribe(["BTC-USD", "ETH-USD"], ["1s"])
+            store.limit(1)
+            poll_for(lambda: feed.health.store == "store_full", 30, "for a full store")
+            assert "store_full" in feed.health._repr_html_()
+            full = next(e for e in feed.events() if "store_full" in e.text)
+            assert full.kind == "error"
+            before = cast(int, feed.health.numbers()["trades_accepted"])
+            poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 50)
+            feed.subscribe("SOL-USD", ["1s"])  # does not wait for the store
+            assert feed.health.state == "connected"
+            store.limit(None)
+            poll_for(lambda: feed.health.store == "running", 30, "for the store to recover")
+        assert feed.health.errors["store"] == 0
+        stored = sum(len(store.trades(name)) for name in ("BTC-USD", "ETH-USD", "SOL-USD"))
+        assert stored == feed.health.numbers()["trades_accepted"]
+
+
+class FullDisk:
+    """A file on a disk that fills up."""
+
+    def __init__(self, file: BinaryIO, room: int) -> None:
+        self._file, self._room = file, room
+
+    def write(self, data: memoryview) -> int:
+        if len(data) > self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._room -= len(data)
+        return self._file.write(data)
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def test_a_full_disk_under_the_tape_does_not_cost_the_feed(tmp_path: Path, poll_for: Poll) -> None:
+    def full(path: str, mode: str) -> BinaryIO:
+        return cast(BinaryIO, FullDisk(Path(path).open(mode, buffering=0), 20_000))  # type: ignore[arg-type]
+
+    path = tmp_path / "market.tape"
+    tape = TapeWriter(path, flush_seconds=0.05, open=full)
+    with simulator(rate=50.0) as running, feed_of(running, tape=tape) as feed:
+        feed.subscribe(["BTC-USD", "ETH-USD"], ["1s"])
+        poll_for(lambda: feed.health.errors["tape"] > 0, 30)
+        before = cast(int, feed.health.numbers()["trades_accepted"])
+        poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 20)
+        told = [e.text for e in feed.events() if e.kind == "error"]
+        assert len(told) == 1, "told once, not for every frame"
+        assert "No space left" in told[0]
+        assert feed.health.state == "connected"
+    assert feed.health.state == "closed"
+    with wb.replay(path) as again:  # what is on it is whole
+        assert 0 < again.health.frames < feed.health.frames
+        assert again.health.conserved()
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    path = tmp_path / "newer.db"
+    wb.open_store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE schema_version SET v = 99")
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_a_store_of_a_newer_version_is_refused_and_nothing_is_left_behind(newer: Path) -> None:
+    content = newer.read_bytes()
+    for way in (
+        lambda: wb.connect("sim", store=newer),
+        lambda: wb.replay(SAMPLE, store=newer),
+        lambda: wb.open_store(newer),
+    ):
+        with pytest.raises(StoreSchemaError, match="99"):
+            way()
+    assert newer.read_bytes() == content
+
+
+def test_a_store_that_somebody_writes_is_refused_and_nothing_is_left_behind(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "market.db"
+    with wb.open_store(path), pytest.raises(StoreBusyError):
+        wb.connect("sim", store=path)
+    wb.connect("sim", store=path).close()
