@@ -1,0 +1,190 @@
+"""The chart in a notebook really moves: JupyterLab in Chromium, read from the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+#: Settings of a JupyterLab that shows no news and no dialogues.
+QUIET: dict[str, dict[str, Any]] = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"autoStartDefaultKernel": True},
+}
+
+#: The newest close and volume of the chart's source, or null while there is no chart.
+NEWEST = """() => {
+  for (const document of window.Bokeh?.documents ?? [])
+    for (const model of document._all_models.values())
+      if (model.type == "ColumnDataSource" && "close" in model.data && "volume" in model.data) {
+        const {x, close, volume} = model.data;
+        if (close.length)
+          return `${x[x.length - 1]} ${close[close.length - 1]} ${volume[volume.length - 1]}`;
+      }
+  return null;
+}"""
+
+#: The right edge of what the chart shows.
+EDGE = """() => {
+  for (const document of window.Bokeh.documents)
+    for (const model of document._all_models.values())
+      if (model.type == "Figure") return model.x_range.end;
+}"""
+
+
+@dataclass
+class Lab:
+    """A JupyterLab of its own, on copies of the notebooks."""
+
+    url: str
+    token: str
+    folder: Path
+
+    def page(self, notebook: str) -> str:
+        return f"{self.url}/lab/tree/notebooks/{notebook}?token={self.token}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def own_home(folder: Path) -> dict[str, str]:
+    """Return the variables of a JupyterLab that knows nothing of the user and asks nothing."""
+    for name, values in QUIET.items():
+        path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values), "utf-8")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WORKBENCH_", "MASSIVE_"))}
+    return kept | {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "share"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "TMPDIR": str(folder),
+    }
+
+
+@pytest.fixture
+def lab(tmp_path: Path, poll_for: Callable[..., None]) -> Iterator[Lab]:
+    pytest.importorskip("jupyterlab", reason="JupyterLab comes with the extra notebook")
+    for name in ("notebooks", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    port, token = free_port(), secrets.token_hex(16)
+    made = Lab(f"http://127.0.0.1:{port}", token, tmp_path)
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"),
+        *("--LabApp.news_url=", "--LabApp.extension_manager=readonly"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *(("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
+    ]
+    with (tmp_path / "lab.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=own_home(tmp_path), stdout=log, stderr=log
+        )
+        try:
+            poll_for(lambda: process.poll() is not None or answers(made), 60, "for JupyterLab")
+            assert process.poll() is None, (tmp_path / "lab.log").read_text("utf-8")[-2000:]
+            yield made
+        finally:
+            # It ends its kernels, and the simulators in them, before itself.
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+
+def answers(lab: Lab) -> bool:
+    try:
+        with urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        reason = f"there is no Chromium at {CHROMIUM}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}, which CI=true asks for")
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+def test_the_chart_keeps_moving_after_run_all(lab: Lab, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1300, "height": 1100})
+    elsewhere: list[str] = []
+
+    def local_only(route: Any) -> None:
+        if route.request.url.startswith((lab.url, "data:", "blob:")):
+            route.continue_()
+        else:
+            elsewhere.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", local_only)
+    page.goto(lab.page("01_live.ipynb"))
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    page.locator(".jp-Notebook .jp-CodeCell").first.click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    # The last cell of the notebook has run when its button is there.
+    page.get_by_role("button", name="Close the feed").wait_for(timeout=90_000)
+    chart = page.locator(".jp-Cell", has_text="wb.chart(feed").first
+    chart.scroll_into_view_if_needed()
+    page.wait_for_function(NEWEST, timeout=30_000)
+
+    seen: list[str] = []
+    end = time.monotonic() + 15
+    while time.monotonic() < end and len(set(seen)) < 20:
+        seen.append(page.evaluate(NEWEST))
+        page.wait_for_timeout(100)
+    assert len(set(seen)) >= 5, seen[-5:]
+    assert float(seen[-1].split()[0]) <= page.evaluate(EDGE), "the view follows the newest bar"
+    assert not page.locator(".jp-RenderedText[data-mime-type*=stderr]").count()
+    assert not elsewhere
+    page.close()
