@@ -20,8 +20,10 @@ __all__ = ["Connection", "End", "Ended", "Timing", "Traffic"]
 
 End = Literal["closed", "fatal", "address", "displaced", "stale", "lost"]
 
-#: Frames that are handed on at the latest, however fast they come.
+#: Frames, and bytes, that are handed on at the latest, however fast they come: what one
+#: delivery makes of many more does not stay in the processor's cache.
 _MANY = 512
+_LARGE = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Connection:
         self._expected = expected
         self._loop = asyncio.get_running_loop()
         self._pending: list[Frame] = []
+        self._size = 0
         self._timer: asyncio.TimerHandle | None = None
         self._outbox: list[str] = []
         self._wake = asyncio.Event()
@@ -176,7 +179,8 @@ class Connection:
                 if not self._pending:
                     self._timer = self._loop.call_later(self._timing.gather, self._flush)
                 self._pending.append(Frame(now(), data))
-                if len(self._pending) >= _MANY or self._ready_at is None:
+                self._size += len(data)
+                if len(self._pending) >= _MANY or self._size >= _LARGE or self._ready_at is None:
                     self._flush()
         except ConnectionClosed as error:
             self._flush()
@@ -191,7 +195,8 @@ class Connection:
         frames, self._pending = self._pending, []
         traffic = self._traffic
         traffic.frames += len(frames)
-        traffic.bytes += sum([len(frame.data) for frame in frames])
+        traffic.bytes += self._size
+        self._size = 0
         traffic.last = self._clock.monotonic()
         statuses = self._delivery(frames)
         if statuses:

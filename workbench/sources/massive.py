@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,13 +21,13 @@ from workbench.sources.massive_wire import (
     CryptoSecond,
     CryptoTrade,
     Minute,
+    Packs,
     Quote,
     Second,
     Trade,
     WireStatus,
     decimal,
     id_number,
-    pack,
     sequences,
     shorts,
     times_ns,
@@ -126,6 +126,7 @@ class MassiveSource:
         self._key = key if isinstance(key, SecretStr) else SecretStr(key)
         self._channels = MARKETS[market]
         self._numbers = _Numbers(self.table)
+        self._packs = Packs()
         self._unnamed = 0  # trades without an id get numbers of their own
 
     def __repr__(self) -> str:
@@ -163,23 +164,31 @@ class MassiveSource:
     def decode(self, frames: Sequence[Frame]) -> Decoded:
         """Turn frames into rows, statuses and refusals; never raises for what they hold."""
         decoded = Decoded()
-        groups: dict[type, list[Any]] = {}
-        received: dict[type, list[tuple[int, int]]] = {}
+        groups: dict[type, tuple[list[Any], list[int], list[int]]] = {}
         for frame in frames:
             try:
                 events = FRAME.decode(frame.data)
             except _WRONG:
                 events = self._salvage(frame, decoded)
-            kinds = dict.fromkeys(map(type, events))  # in order of appearance
+            if len(events) == 1:  # most frames of a slow market: each step counts
+                kinds: Collection[type] = (type(events[0]),)
+            else:
+                kinds = dict.fromkeys(map(type, events))  # in order of appearance
             for kind in kinds:
-                some = events if len(kinds) == 1 else [e for e in events if type(e) is kind]
-                groups.setdefault(kind, []).extend(some)
-                received.setdefault(kind, []).append((frame.received, len(some)))
-        for kind, events in groups.items():
+                some = events
+                if len(kinds) > 1:
+                    some = [e for e in events if type(e) is kind]
+                group = groups.get(kind)
+                if group is None:
+                    group = groups[kind] = ([], [], [])
+                group[0].extend(some)
+                group[1].append(frame.received)
+                group[2].append(len(some))
+        for kind, (events, received, counts) in groups.items():
             if kind is WireStatus:
                 decoded.statuses.extend(map(_status, events))
                 continue
-            times = np.repeat(*np.array(received[kind], np.int64).T)
+            times = np.repeat(np.array(received, np.int64), counts)
             rows, tf = self._rows(kind, events, times)
             rows = self._named(rows, events, decoded)
             if len(rows):
@@ -224,7 +233,7 @@ class MassiveSource:
         rows["exchange"] = shorts([e.x for e in events])
         ids = [e.i for e in events]
         try:
-            rows["id"] = [int(i) for i in ids]
+            rows["id"] = list(map(int, ids))
         except (ValueError, OverflowError, TypeError):
             ids = ["" if i is None else i for i in ids]
             rows["id"] = [id_number(i) for i in ids]
@@ -235,7 +244,8 @@ class MassiveSource:
             rows["symbol"] = [numbers[e.sym] for e in events]
             rows["size"] = [e.s if e.ds is None else decimal(e.ds) for e in events]
             rows["sequence"] = sequences([e.q for e in events])
-            rows["conditions"] = [pack(e.c) if e.c else 0 for e in events]
+            packs = self._packs
+            rows["conditions"] = [packs[e.c] for e in events]
             unnumbered = (rows["sequence"] == 0) & (rows["flags"] & NO_ID != 0)
             rows["sequence"][unnumbered] = rows["id"][unnumbered]
         else:
@@ -286,7 +296,9 @@ class MassiveSource:
         with np.errstate(over="ignore"):  # the gate refuses it
             rows["notional"] = rows["vwap"] * rows["volume"]
         # The provider tells the mean trade size, not the number of trades.
-        rows["count"] = [round(e.v / e.z) if e.z > 0 and e.v / e.z < 1e15 else 0 for e in events]
+        rows["count"] = [
+            round(e.v / e.z) if e.z > 0 and 0 <= e.v / e.z < 1e15 else 0 for e in events
+        ]
         rows["timeframe"] = tf.seconds
         rows["state"] = CLOSED
         rows["origin"] = 1

@@ -18,6 +18,7 @@ __all__ = [
     "CryptoSecond",
     "CryptoTrade",
     "Minute",
+    "Packs",
     "Quote",
     "Second",
     "Trade",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _MS = 1_000_000
+_PACKS = 4096
 
 
 class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
@@ -148,12 +150,19 @@ def times_ns(values: list[int]) -> npt.NDArray[np.int64]:
 
 def sequences(values: list[int]) -> npt.NDArray[np.uint64]:
     """Turn sequence numbers into a column; 0 for what none can be."""
-    return np.array([v if 0 <= v < 1 << 64 else 0 for v in values], np.uint64)
+    try:
+        return np.array(values, np.uint64)
+    except OverflowError:
+        return np.array([v if 0 <= v < 1 << 64 else 0 for v in values], np.uint64)
 
 
 def shorts(values: list[int]) -> npt.NDArray[np.int64]:
     """Turn numbers of venues into a column; 0 for what none can be."""
-    return np.array([v if -1 < v < 1 << 15 else 0 for v in values], np.int64)
+    try:
+        numbers = np.array(values, np.int64)
+    except OverflowError:
+        numbers = np.array([v if -1 < v < 1 << 15 else 0 for v in values], np.int64)
+    return np.where((numbers > -1) & (numbers < 1 << 15), numbers, 0)
 
 
 def id_number(i: str | int) -> int:
@@ -175,9 +184,22 @@ def decimal(text: str) -> float:
         return float("nan")  # the gate refuses it and keeps it
 
 
-def pack(conditions: tuple[int, ...]) -> int:
+def pack(conditions: tuple[int, ...] | None) -> int:
     """Pack the first four condition codes into a byte each."""
+    if not conditions:
+        return 0
     packed = 0
     for place, code in enumerate(conditions[:4]):
         packed |= (code & 0xFF) << (8 * place)
     return packed
+
+
+class Packs(dict[tuple[int, ...] | None, int]):
+    """Condition codes as packed before: few combinations make up a day."""
+
+    def __missing__(self, conditions: tuple[int, ...] | None) -> int:
+        """Pack codes not seen before."""
+        if len(self) >= _PACKS:  # whoever sends ever new ones does not fill the memory
+            self.clear()
+        packed = self[conditions] = pack(conditions)
+        return packed
