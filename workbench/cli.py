@@ -6,10 +6,10 @@ import math
 import signal
 import sys
 import threading
-import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from workbench.clock import SystemClock
 from workbench.config import Settings
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.flags import BARS, LOGIN, STORE, flags
@@ -29,6 +30,7 @@ __all__ = ["app", "main"]
 
 console = Console()
 errors = Console(stderr=True)
+clock = SystemClock()
 
 app = typer.Typer(
     name="workbench",
@@ -181,7 +183,7 @@ def record(
     from workbench.feeds import connect
 
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    stamp = time.strftime("%Y-%m-%d-%H%M%S", time.gmtime())
+    stamp = _moment().strftime("%Y-%m-%d-%H%M%S")
     path = tape or config.data_dir / f"{stamp}.tape"
     with _warmed():
         feed = connect(
@@ -196,8 +198,12 @@ def record(
     console.print("stopped")
 
 
+def _moment() -> datetime:
+    return datetime.fromtimestamp(clock.now() / 1e9, UTC)
+
+
 def _statistics(feed: Feed) -> Table:
-    table = Table(title=f"statistics {time.strftime('%H:%M:%S')}", show_header=False)
+    table = Table(title=f"statistics {_moment():%H:%M:%S}", show_header=False)
     numbers = feed.health.numbers()
     for name in (
         "state", "uptime_seconds", "messages", "messages_per_second", "trades_accepted",
@@ -212,15 +218,15 @@ def _statistics(feed: Feed) -> Table:
 
 def _until(duration: float, every: float, report: Callable[[], None]) -> None:
     """Report now and then until the time is over or Ctrl+C."""
-    start = time.monotonic()
+    start = clock.monotonic()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     while True:
-        left = duration - (time.monotonic() - start) if duration else every
+        left = duration - (clock.monotonic() - start) if duration else every
         if left <= 0 or stop.wait(min(every, left)):
             return
-        if not duration or time.monotonic() - start < duration:
+        if not duration or clock.monotonic() - start < duration:
             report()
 
 
@@ -355,9 +361,9 @@ def doctor(*, config: Settings) -> None:
 @flags()
 def warm(*, config: Settings) -> None:
     """Compile all kernels now, so that nothing compiles while data streams."""
-    start = time.monotonic()
+    start = clock.monotonic()
     with _warmed():
-        console.print(f"kernels are compiled ({time.monotonic() - start:.1f} s)")
+        console.print(f"kernels are compiled ({clock.monotonic() - start:.1f} s)")
 
 
 def main() -> None:
