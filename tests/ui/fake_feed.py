@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,10 +144,14 @@ class FakeFeed:
         """Move every watched series by one trade; close its bar first, if told so."""
         with self._lock:
             for (symbol, _, _), series in self._series.items():
-                if series.price:
+                if series.price and series.readers:
                     self._advance(series, close)
                     self._last[symbol] = float(series.price)
             self.health.received += 1
+
+    def price(self, symbol: str) -> float:
+        """Return the last price of a symbol that is watched."""
+        return self._last[symbol]
 
     def run(self, rate: float = 40.0, bar_every: int = 0) -> Callable[[], None]:
         """Trade from a thread that many times a second; return what stops it."""
@@ -246,8 +249,3 @@ class FakeFeed:
             else:
                 found.append(float(np.mean(past[-20 if "ema" in key else -12 :])))
         return found
-
-
-def live_now() -> int:
-    """Return the wall time, so that a demo shows the countdown to the end of a bar."""
-    return time.time_ns()

@@ -1,0 +1,166 @@
+"""The chart in Chromium: it is painted, it moves, and it stays where the user put it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workbench.plots.theme import DARK
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    # Panel's bridge to FastAPI calls Tornado in a way that Tornado is about to drop.
+    pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning"),
+]
+
+
+def pixels(png: bytes, color: str) -> int:
+    """Return how many pixels of a screenshot have about a colour."""
+    image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    wanted = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)])
+    return int((np.abs(image - wanted).max(axis=2) < 12).sum())
+
+
+def drag(page: Any, dx: int, dy: int = 0) -> None:
+    page.mouse.move(600, 250)
+    page.mouse.down()
+    page.mouse.move(600 + dx, 250 + dy, steps=5)
+    page.mouse.up()
+
+
+def at_edge(state: dict[str, Any]) -> bool:
+    return bool(0 < state["end"] - state["x"] < 8)
+
+
+@pytest.fixture
+def tab(open_tab: Callable[..., Any]) -> Any:
+    return open_tab("/chart")
+
+
+def test_candles_are_painted(tab: Any) -> None:
+    tab.page.wait_for_timeout(300)
+    shot = tab.page.screenshot()
+    assert pixels(shot, DARK.up) > 1500
+    assert pixels(shot, DARK.down) > 1500
+    assert pixels(shot, DARK.background) > 100_000
+    assert tab.clean()
+
+
+def test_the_newest_bar_moves_with_one_message_a_change(tab: Any, site: Any) -> None:
+    first = tab.until(at_edge)
+    site.feed.trade()
+    tab.until(lambda s: s["close"] != first["close"], "the first trade")
+    del tab.frames[:]
+    for _ in range(8):
+        before = tab.state()
+        while True:
+            site.feed.trade()
+            if site.feed.price("BTC-USD") != before["close"]:
+                break
+        want = site.feed.price("BTC-USD")
+        tab.until(lambda s, want=want: s["close"] == want, "a trade")
+        tab.page.wait_for_timeout(50)
+    patches = [frame for frame in tab.frames if "PATCH-DOC" in frame]
+    assert len(patches) == 8
+    assert sum(map(len, tab.frames)) / len(patches) < 500
+    tag = tab.page.locator(".wb .tag.last span").first.text_content()
+    assert tag == f"{site.feed.price('BTC-USD'):,.2f}"
+    assert tab.clean()
+
+
+def test_the_view_follows_at_the_right_edge(tab: Any, site: Any) -> None:
+    first = tab.until(at_edge)
+    for _ in range(5):
+        site.feed.trade(close=True)
+    last = tab.until(lambda s: s["x"] == first["x"] + 5 and at_edge(s), "five bars")
+    assert last["end"] == pytest.approx(first["end"] + 5)
+    assert last["end"] - last["start"] == pytest.approx(first["end"] - first["start"])
+    assert tab.clean()
+
+
+def test_a_view_that_was_moved_stays_while_bars_arrive(tab: Any, site: Any) -> None:
+    first = tab.until(at_edge)
+    stop = site.feed.run(rate=60, bar_every=15)
+    try:
+        drag(tab.page, 300)
+        moved = tab.until(lambda s: s["end"] < first["end"] - 20, "the drag")
+        assert tab.page.locator(".wb .live").is_visible()
+        later = tab.until(lambda s: s["x"] >= moved["x"] + 4, "four bars")
+        assert (later["start"], later["end"]) == (moved["start"], moved["end"])
+        assert (later["bottom"], later["top"]) == (moved["bottom"], moved["top"])
+        tab.page.locator(".wb .live").click()
+        again = tab.until(at_edge, "the newest bar")
+        tab.until(lambda s: s["x"] >= again["x"] + 2 and at_edge(s), "two bars more")
+        assert tab.page.locator(".wb .live").is_hidden()
+    finally:
+        stop()
+    assert tab.clean()
+
+
+def test_the_scale_fits_what_is_visible(tab: Any) -> None:
+    first = tab.until(at_edge)
+    for moved in (first, None):
+        if moved is None:
+            drag(tab.page, 450)
+            moved = tab.until(lambda s: s["end"] < first["end"] - 20, "the drag")
+            tab.page.wait_for_timeout(100)
+            moved = tab.state()
+        assert moved["bottom"] < moved["low"] < moved["high"] < moved["top"]
+        assert moved["high"] - moved["low"] > 0.4 * (moved["top"] - moved["bottom"])
+    assert (moved["bottom"], moved["top"]) != (first["bottom"], first["top"])
+
+
+def test_a_scale_the_user_set_stays(tab: Any, site: Any) -> None:
+    first = tab.until(at_edge)
+    width = tab.page.viewport_size["width"]
+    tab.page.mouse.move(width - 20, 200)
+    tab.page.mouse.down()
+    tab.page.mouse.move(width - 20, 280, steps=4)
+    tab.page.mouse.up()
+    own = tab.until(lambda s: s["top"] > first["top"], "the scale")
+    site.feed.trade(close=True)
+    later = tab.until(lambda s: s["x"] == first["x"] + 1, "a bar")
+    assert (later["bottom"], later["top"]) == (own["bottom"], own["top"])
+    tab.page.mouse.dblclick(600, 250)
+    tab.until(lambda s: s["top"] < own["top"] and at_edge(s), "the fitted scale")
+
+
+def test_the_wheel_zooms_about_the_pointer(tab: Any) -> None:
+    first = tab.until(at_edge)
+    tab.page.mouse.move(500, 250)
+    tab.page.mouse.wheel(0, -600)
+    close = tab.until(lambda s: s["end"] - s["start"] < first["end"] - first["start"] - 5)
+    assert first["start"] < close["start"] < close["end"] < first["end"]
+
+
+def test_the_pointer_reads_a_bar(tab: Any) -> None:
+    tab.until(at_edge)
+    newest = tab.page.locator(".wb .legend").first.text_content()
+    tab.page.mouse.move(300, 250)
+    tab.page.wait_for_timeout(150)
+    assert tab.page.locator(".wb .legend").first.text_content() != newest
+    assert tab.page.locator(".wb .when").text_content().startswith("Thu 20 Nov")
+    assert "EMA 20" in newest
+    assert tab.page.locator(".wb .read").first.is_visible()
+
+
+def test_a_silent_symbol_says_so(open_tab: Callable[..., Any]) -> None:
+    tab = open_tab("/chart?symbol=SILENT-USD", wait=False)
+    text = "Waiting for the first trade of SILENT-USD"
+    tab.page.get_by_text(text).wait_for()
+    assert tab.page.locator(".wb .wait").text_content() == text
+    assert tab.clean()
+
+
+def test_small_prices_have_their_decimals(open_tab: Callable[..., Any]) -> None:
+    tab = open_tab("/chart?symbol=TINY-USD")
+    tab.page.wait_for_timeout(100)
+    tag = tab.page.locator(".wb .tag.last span").first.text_content()
+    assert tag.startswith("0.0001")
+    assert len(tag) >= 9
