@@ -8,7 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,6 +66,17 @@ def _warmed() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Take Ctrl+C, or a request to terminate, as the ordinary end of a command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    console.print("stopped")
+
+
 @app.command()
 @flags("host", "port", *BARS)
 def demo(
@@ -93,7 +104,7 @@ def demo(
     from workbench.symbols import CRYPTO, STOCKS, asset_class
 
     listener = listen(config.host, config.port)
-    with _warmed():
+    with _stoppable(), _warmed():
         options: dict[str, Any] = {"port": 0, "rate": rate, "seed": seed}
         if trades:
             options |= {"trades": tuple(trades), "speed": _speed(speed, "max"), "reveal": True}
@@ -131,7 +142,7 @@ def monitor(
     from workbench.api.shared import begin
 
     listener = listen(config.host, config.port)
-    with _warmed():
+    with _stoppable(), _warmed():
         path = None
         if keep:
             config.data_dir.mkdir(parents=True, exist_ok=True)
@@ -163,7 +174,6 @@ def _serve(feed: Feed, listener: Any, what: str, open_browser: bool, timeframe: 
     finally:
         share(None)
         feed.close()
-        console.print("stopped")
 
 
 @app.command()
@@ -185,7 +195,7 @@ def record(
     config.data_dir.mkdir(parents=True, exist_ok=True)
     stamp = _moment().strftime("%Y-%m-%d-%H%M%S")
     path = tape or config.data_dir / f"{stamp}.tape"
-    with _warmed():
+    with _stoppable(), _warmed():
         feed = connect(
             source, config=config, store=config.store_path if keep else None, tape=path,
             simulator={"head_start": 0.0} if source == "sim" else None,
@@ -195,7 +205,6 @@ def record(
             console.print(f"recording {', '.join(feed.symbols())} on {path}")
             _until(duration, every, lambda: console.print(_statistics(feed)))
             console.print(_statistics(feed))
-    console.print("stopped")
 
 
 def _moment() -> datetime:
@@ -219,15 +228,17 @@ def _statistics(feed: Feed) -> Table:
 def _until(duration: float, every: float, report: Callable[[], None]) -> None:
     """Report now and then until the time is over or Ctrl+C."""
     start = clock.monotonic()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    while True:
-        left = duration - (clock.monotonic() - start) if duration else every
-        if left <= 0 or stop.wait(min(every, left)):
-            return
-        if not duration or clock.monotonic() - start < duration:
-            report()
+    never = threading.Event()
+    try:
+        while True:
+            left = duration - (clock.monotonic() - start) if duration else every
+            if left <= 0:
+                return
+            never.wait(min(every, left))
+            if not duration or clock.monotonic() - start < duration:
+                report()
+    except KeyboardInterrupt:
+        return
 
 
 @app.command()
@@ -249,7 +260,7 @@ def replay(
     reader = TapeReader(tape)
     console.print(f"{tape}: {reader.frames:,} frames, {reader.duration:,.0f} s")
     tfs = timeframe or ["1m", "5m"]
-    with _warmed():
+    with _stoppable() if show else nullcontext(), _warmed():
         if show:
             from workbench.api.http import listen
             from workbench.api.shared import TIMEFRAMES
@@ -337,8 +348,9 @@ def sim(
         console.print(f"symbols:   {', '.join(simulator.market.symbols)}")
         console.print("[dim]Ctrl+C stops it[/dim]")
 
-    run_simulator(SimulatorOptions.of(given), keys=keys, on_ready=ready)
-    console.print("stopped")
+    options = SimulatorOptions.of(given)
+    with _stoppable():
+        run_simulator(options, keys=keys, on_ready=ready)
 
 
 @app.command()

@@ -1,0 +1,155 @@
+"""The command line as somebody types it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.config import Settings
+from workbench.store.store import open_store
+from workbench.tape import TapeReader
+
+COMMANDS = ("demo", "monitor", "record", "replay", "sim", "doctor", "warm")
+WORKBENCH = [sys.executable, "-c", "from workbench.cli import main; main()"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("API_KEY")}
+    return kept | {"WORKBENCH_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def start(
+    environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*WORKBENCH, *arguments], env=environment, cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_help_names_every_command() -> None:
+    text = CliRunner().invoke(app, ["--help"]).output
+    assert all(command in text for command in COMMANDS)
+
+
+def test_every_setting_is_a_flag_of_some_command_with_its_variable() -> None:
+    runner = CliRunner(env={"COLUMNS": "250", "TERM": "dumb"})
+    texts = [runner.invoke(app, [command, "--help"]).output for command in COMMANDS]
+    everything = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(texts))
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in everything, name
+        assert f"WORKBENCH_{name.upper()}" in everything, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("monitor", "--no-open"), "MASSIVE_API_KEY"),
+        (("replay", "nowhere.tape"), "cannot read the tape"),
+        (("demo", "--port", "99999"), "setting port"),
+        (("demo", "--no-open", "--speed", "fast", "--trades", "x.csv"), "speed 'fast'"),
+        (("record", "BTC-USD", "--source", "nobody"), "no provider 'nobody'"),
+        (("record", "BTC USD!", "--source", "sim"), "not a symbol"),
+        (("record", "BTC-USD", "--source", "sim", "--timeframe", "1 fortnight"), "timeframe"),
+        (("sim", "--session", "sometimes"), "neither always nor calendar"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_not_a_trace(
+    start: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...], words: str
+) -> None:
+    process = start(*arguments)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 3, text
+    assert words in " ".join(text.split())
+    assert "Traceback" not in text
+
+
+def test_a_taken_port_is_said(start: Callable[..., subprocess.Popen[str]]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        for arguments in (("demo", "--no-open", "--port", port), ("sim", "--sim-port", port)):
+            process = start(*arguments)
+            text, _ = process.communicate(timeout=60)
+            assert process.returncode == 3, text
+            assert port in text
+            assert "Traceback" not in text
+
+
+def test_record_then_replay(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    tape = tmp_path / "a.tape"
+    process = start(
+        "record", "BTC-USD", "AAPL", "--source", "sim", "--tape", str(tape),
+        "--timeframe", "1s", "--every", "1", "--duration", "4",
+    )  # fmt: skip
+    text, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, text
+    assert text.count("messages per second") >= 2
+    assert TapeReader(tape).frames > 0
+    with open_store(tmp_path / "data" / "market.db", mode="ro") as store:
+        kept = len(store.trades("BTC-USD")) + len(store.trades("AAPL"))
+    accepted = int(re.findall(r"trades accepted\s+\S\s+([\d,]+)", text)[-1].replace(",", ""))
+    assert kept == accepted > 0
+    process = start("replay", str(tape), "--timeframe", "1s")
+    text, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, text
+    again = int(re.findall(r"trades accepted\s+\S\s+([\d,]+)", text)[-1].replace(",", ""))
+    assert again == accepted
+    assert "BTC-USD" in text
+
+
+@pytest.mark.parametrize("command", ["record", "sim", "demo"])
+def test_ctrl_c_ends_cleanly(
+    start: Callable[..., subprocess.Popen[str]], command: str, tmp_path: Path
+) -> None:
+    arguments = {
+        "record": ("record", "BTC-USD", "--source", "sim", "--tape", str(tmp_path / "b.tape")),
+        "sim": ("sim", "--sim-port", str(free_port())),
+        "demo": ("demo", "--no-open", "--port", str(free_port())),
+    }[command]
+    process = start(*arguments)
+    assert process.stdout is not None
+    ready = {"record": "recording", "sim": "Ctrl+C", "demo": "Ctrl+C"}[command]
+    seen = ""
+    deadline = time.monotonic() + 90
+    while ready not in seen:
+        assert time.monotonic() < deadline, seen
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, text
+    assert "stopped" in text
+    assert "Traceback" not in text
