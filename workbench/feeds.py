@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm.auto import tqdm
+
 from workbench.config import Settings, settings
 from workbench.errors import ConfigError
 from workbench.flow.feed import Feed
@@ -18,6 +20,7 @@ from workbench.store.store import Store, open_store
 from workbench.symbols import SymbolTable
 from workbench.tape import TapeWriter
 from workbench.timeframes import Timeframe
+from workbench.warmup import is_warm, warm
 
 if TYPE_CHECKING:
     from workbench.sim.run import RunningSimulator
@@ -84,10 +87,26 @@ def connect(
         if isinstance(store, str | Path):
             store = opened.enter_context(open_store(store, durability=config.durability))
         writer = None if tape is None else opened.enter_context(TapeWriter(tape))
+        _warmed()
         return Feed(make_source, config=config, store=store, tape=writer, on_close=opened.close)
     except BaseException:
         opened.close()
         raise
+
+
+def _warmed() -> None:
+    """Have all kernels at hand before data comes; show progress where they must be compiled."""
+    if is_warm():
+        warm()
+        return
+    with tqdm(desc="compiling kernels, once", total=1, unit="kernel", leave=False) as bar:
+
+        def step(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name, refresh=False)
+            bar.update(done - bar.n)
+
+        warm(step)
 
 
 def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
@@ -162,6 +181,8 @@ def replay(
     """
     config = config or settings(**given)
     opened = open_store(store) if isinstance(store, str | Path) else store
+
+    _warmed()
 
     def make_source(market: str, table: SymbolTable) -> Source:
         return MassiveSource(market, base=config.ws_url, table=table)
