@@ -20,6 +20,7 @@ function gestures(chart, pane) {
   const zoomY = (factor) => {
     const middle = (grip.low + grip.high) / 2, half = ((grip.high - grip.low) / 2) * factor
     chart.auto[pane.i] = false
+    chart.touched = true
     chart.ys[pane.i].setv({start: middle - half, end: middle + half}, quiet)
     chart.schedule()
   }

@@ -54,14 +54,16 @@ const MOON = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-
 // A menu that a press elsewhere or Escape closes.
 function popup(owner, menu, opens) {
   menu.hidden = true
-  const away = (event) => { if (!event.composedPath().includes(owner)) show(false) }
+  const away = (event) => {
+    if (event.type === "keydown" ? event.key === "Escape" : !event.composedPath().includes(owner)) show(false)
+  }
   const show = (on) => {
     if (menu.hidden === !on) return
     menu.hidden = !on
     opens?.(on)
-    document[on ? "addEventListener" : "removeEventListener"]("pointerdown", away, true)
+    for (const type of ["pointerdown", "keydown"])
+      document[on ? "addEventListener" : "removeEventListener"](type, away, true)
   }
-  owner.addEventListener("keydown", (event) => { if (event.key === "Escape") show(false) })
   return show
 }
 
@@ -92,7 +94,11 @@ function symbolPicker(model, bar) {
     if (!found.length) make("hint", menu).textContent = typed ? `Enter adds ${typed}` : "Type a symbol"
     show(true)
   }
-  input.addEventListener("focus", () => { input.select(); fill(true) })
+  input.addEventListener("focus", () => {
+    input.placeholder = model.symbol
+    input.value = ""
+    fill(true)
+  })
   input.addEventListener("input", () => fill(false))
   input.addEventListener("keydown", (event) => {
     const rows = [...menu.querySelectorAll("button")]
@@ -107,7 +113,7 @@ function symbolPicker(model, bar) {
     } else if (event.key === "Escape") input.blur()
   })
   const update = () => { if (menu.hidden) input.value = model.symbol }
-  model.on("symbol", () => { input.value = model.symbol })
+  model.on("symbol", update)
   update()
 }
 

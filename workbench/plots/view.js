@@ -44,6 +44,7 @@ class View {
     this.panes = figures.map(() => null)
     this.auto = figures.map(() => true)
     this.follow = spec.follow
+    this.touched = false // whether the user chose what is visible
     this.newest = null // ordinal of the newest bar when the last frame was drawn
     this.key = null
     this.loads = null
@@ -123,20 +124,22 @@ class View {
       // The bars were numbered anew: stay at the same time.
       const shift = this.ordinalOf(this.edge) - this.x.end
       this.setX(this.x.start + shift, this.x.end + shift)
-    } else if (this.follow && this.last !== this.newest)
+    } else if (this.follow && !this.touched && this.last !== this.newest) this.reset(false)
+    else if (this.follow && this.last !== this.newest)
       this.setX(this.x.start + this.last - this.newest, this.x.end + this.last - this.newest)
     this.key = key
     this.loads = this.meta.loads
     this.newest = this.last
     this.edge = this.utcAt(this.x.end)
     memory.set(this.spec.id, {
-      key, follow: this.follow, back: this.last - this.x.end, span: this.x.end - this.x.start, auto: this.auto[0],
+      key, follow: this.follow, touched: this.touched, back: this.last - this.x.end, span: this.x.end - this.x.start, auto: this.auto[0],
       start: this.ys[0].start, end: this.ys[0].end,
     })
   }
 
   restore(kept) {
     this.follow = kept.follow
+    this.touched = kept.touched
     const end = this.last - kept.back
     this.setX(end - kept.span, end)
     this.auto[0] = kept.auto
@@ -148,6 +151,7 @@ class View {
     const usual = Math.min(220, Math.max(30, Math.round(this.width() / 7.5)))
     const bars = Math.min(usual, Math.max(Math.round(this.width() / 20), this.count + MARGIN + 1))
     this.follow = this.spec.follow
+    this.touched = false
     this.auto = this.auto.map(() => true)
     this.setX(this.last + MARGIN - bars, this.last + MARGIN)
     this.newest = this.last
@@ -169,6 +173,7 @@ class View {
     const low = this.data.x[0] + 2 - span, high = this.last - 2
     const shift = start > high ? high - start : start < low ? low - start : 0
     this.setX(start + shift, end + shift)
+    this.touched = true
     this.follow = this.spec.follow && this.x.end >= this.last + 0.5
     this.newest = this.last
     this.schedule()
