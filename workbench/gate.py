@@ -195,7 +195,10 @@ class Gate:
                 kernel.copy_keys(self._young, larger)
                 self._young = larger
             else:
-                self._old, self._young = self._young, _keys(len(self._young))
+                # In turn: what was old is emptied and used again, so memory stays where it is.
+                spare = self._old if len(self._old) == len(self._young) else _keys(self._largest)
+                spare["place"] = -1
+                self._old, self._young = self._young, spare
                 self._held = 0
 
     def _accept_bars(self, batch: Batch) -> Batch:

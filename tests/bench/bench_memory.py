@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import psutil
 
+from workbench.config import settings
 from workbench.flow.feed import Feed
 from workbench.indicators import ema, rsi, sma, vwap
 from workbench.net.replay import Replayed
@@ -28,7 +29,8 @@ from workbench.tape import TapeWriter
 
 SYMBOLS = 50
 SECONDS = 3600
-FULL = 2100 / 3600  # hours until every window has its size
+BARS = 500  # of a window: all have their final size after a fifth of the hour
+FULL = 720 / 3600  # hours
 RATE = 8  # trades a second of each symbol
 START = 1_762_180_200 * 10**9
 
@@ -66,7 +68,8 @@ def play(path: Path) -> None:
         if not seen or hours - seen[-1][0] > 1 / 200:
             seen.append((hours, process.memory_info().rss / 1e6))
 
-    with Feed(lambda market, table: MassiveSource(market, table=table)) as feed:
+    config = settings(window_bars=BARS)
+    with Feed(lambda market, table: MassiveSource(market, table=table), config=config) as feed:
         names = [f"S{n:02d}" for n in range(SYMBOLS)]
         indicators = [ema(20), sma(20), rsi(14), vwap()]
         begin = perf_counter()

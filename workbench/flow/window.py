@@ -82,8 +82,9 @@ class Window:
         self.capacity = capacity
         self.outputs = tuple(outputs)
         self._lock = threading.Lock()
-        # Room for up to twice the capacity: rows are moved to the front once every `capacity`
-        # bars, so that readers always get one contiguous slice. It grows with use.
+        # Room for a quarter more than the capacity: rows are moved to the front only once in
+        # so many bars, and readers always get one contiguous slice. It grows with use.
+        self._limit = capacity + max(64, capacity // 4)
         self._bars = np.zeros(65, BAR)
         self._values = np.full((65, len(self.outputs)), np.nan)
         self._changed = np.zeros(65, np.int64)
@@ -116,7 +117,7 @@ class Window:
         have = len(self._bars)
         if rows + 1 <= have:
             return
-        more = max(min(2 * have, 2 * self.capacity + 1), rows + 1) - have
+        more = max(min(2 * have, self._limit + 1), rows + 1) - have
         self._bars = np.concatenate([self._bars, np.zeros(more, BAR)])
         nans = np.full((more, len(self.outputs)), np.nan)
         self._values = np.concatenate([self._values, nans])
@@ -124,7 +125,7 @@ class Window:
 
     def _append(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
         n = len(bars)
-        if self._length + n > 2 * self.capacity:
+        if self._length + n > self._limit:
             drop = self._length + n - self.capacity
             keep = self._length - drop
             for array in (self._bars, self._values, self._changed):
