@@ -50,8 +50,64 @@ def create_app(
         return JSONResponse({"status": "ok" if good else "degraded", **figures})
 
     # Bokeh's own resources come from this server: a page works without the internet.
-    add_applications(dict(pages), app=app, websocket_origin=list(origins), liveness="liveness")
+    mount(app, pages, origins=origins)
     return app
+
+
+def mount(
+    app: FastAPI, pages: Mapping[str, Callable[[], Any]], *, origins: Sequence[str], **options: Any
+) -> None:
+    """Add Panel pages to an application, with sessions that end when their page is left.
+
+    Parameters
+    ----------
+    app : FastAPI
+    pages : mapping of path to callable
+    origins : sequence of str
+        "host:port" from which pages may open their websocket.
+    **options
+        Of the Bokeh application, such as `unused_session_lifetime_milliseconds`.
+    """
+    bokeh = add_applications(
+        dict(pages), app=app, websocket_origin=list(origins), liveness="liveness", **options
+    )
+    app.add_middleware(_Hangup, bokeh=bokeh)
+
+
+class _Hangup:
+    """Tell Bokeh of websockets that are gone.
+
+    Its FastAPI bridge waits for an exception where Starlette returns a message, so it would
+    keep the session of each page that was closed, and go on feeding it.
+    """
+
+    def __init__(self, app: Any, bokeh: Any) -> None:
+        self._app = app
+        self._bokeh = bokeh
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        gone = False
+
+        async def listen_for_end() -> Any:
+            nonlocal gone
+            message = await receive()
+            gone = gone or message["type"] == "websocket.disconnect"
+            return message
+
+        try:
+            await self._app(scope, listen_for_end, send)
+        except RuntimeError:
+            if not gone:
+                raise
+        finally:
+            for connection in list(self._bokeh._clients):
+                if connection._socket._socket.scope.get("path") == scope["path"] and (
+                    connection._socket._socket.client_state.name == "DISCONNECTED"
+                ):
+                    self._bokeh.client_lost(connection)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -84,7 +140,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None] | None = None
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None] | None = None,
+    on_start: Callable[[uvicorn.Server], None] | None = None,
 ) -> None:
     """Serve an application in the calling thread until Ctrl+C.
 
@@ -95,6 +155,8 @@ def serve(
         From :func:`listen`; closed at the end.
     on_ready : callable or None
         Called once requests are answered.
+    on_start : callable or None
+        Called first with the server, whose `should_exit` ends it from another thread.
     """
 
     class Server(uvicorn.Server):
@@ -104,10 +166,13 @@ def serve(
                 on_ready()
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="off"
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="on"
     )
+    server = Server(config)
+    if on_start is not None:
+        on_start(server)
     try:
-        Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
