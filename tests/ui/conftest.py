@@ -17,9 +17,8 @@ import panel as pn
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from panel.io.fastapi import add_applications
 
-from workbench.api.http import listen
+from workbench.api.http import listen, mount
 from workbench.plots.chart import Chart, chart
 from workbench.plots.monitor import Monitor
 
@@ -37,8 +36,8 @@ ARGS = [
 #: What the chart on a page shows, read from Bokeh's own models.
 _STATE = """() => {
   const models = [...window.Bokeh?.documents?.[0]?._all_models.values() ?? []]
-  const source = models.find((m) => m.type == "ColumnDataSource" && "close" in m.data)
-  const figure = models.find((m) => m.type == "Figure")
+  const source = models.findLast((m) => m.type == "ColumnDataSource" && "close" in m.data)
+  const figure = models.filter((m) => m.type == "Figure" && m.below?.length && m.x_range.start != null).at(-1)
   if (source == null || figure == null) return null
   const d = source.data, n = d.x.length, {x_range: x, y_range: y} = figure
   let low = Infinity, high = -Infinity
@@ -145,17 +144,17 @@ def site() -> Iterator[Site]:
 
     app = FastAPI()
     # Sessions nobody looks at end soon, so that a test can see them end.
-    add_applications(
+    mount(
+        app,
         {"/monitor": monitor, "/chart": alone},
-        app=app,
-        websocket_origin=[f"127.0.0.1:{port}"],
+        origins=[f"127.0.0.1:{port}"],
         unused_session_lifetime_milliseconds=4000,
         check_unused_sessions_milliseconds=400,
     )
     config = uvicorn.Config(
         app,
         log_level="warning",
-        lifespan="off",
+        lifespan="on",
         timeout_graceful_shutdown=1,
         ws="websockets-sansio",
     )
