@@ -70,6 +70,34 @@ def _roll(head, now, slots, symbol, tfs, lateness, trade, out, n):
 
 
 @nb.njit(cache=True, nogil=True)
+def _open_with(slot, time, sequence, price):
+    """Let a trade open a bar if none of its trades is earlier; the lower price breaks ties."""
+    opened = slot["open_time"]
+    if time < opened or (
+        time == opened
+        and (
+            sequence < slot["open_sequence"]
+            or (sequence == slot["open_sequence"] and price < slot["open"])
+        )
+    ):
+        slot["open"] = price
+        slot["open_time"] = time
+        slot["open_sequence"] = sequence
+
+
+@nb.njit(cache=True, nogil=True)
+def _count_in(slot, vh, vl, nh, nl):
+    """Add a trade's size and value to what a slot holds."""
+    hi, lo = add(slot["volume_hi"], slot["volume_lo"], vh, vl)
+    slot["volume_hi"] = hi
+    slot["volume_lo"] = lo
+    hi, lo = add(slot["notional_hi"], slot["notional_lo"], nh, nl)
+    slot["notional_hi"] = hi
+    slot["notional_lo"] = lo
+    slot["count"] += 1
+
+
+@nb.njit(cache=True, nogil=True)
 def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):
     """Put a trade into an older bar of one timeframe; n < 0 tells that it is out of reach."""
     time = trade["time"]
@@ -104,17 +132,7 @@ def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):
         if cell["wait"] > start:
             cell["wait"] = start
         return n
-    opened = slot["open_time"]
-    if time < opened or (
-        time == opened
-        and (
-            sequence < slot["open_sequence"]
-            or (sequence == slot["open_sequence"] and price < slot["open"])
-        )
-    ):
-        slot["open"] = price
-        slot["open_time"] = time
-        slot["open_sequence"] = sequence
+    _open_with(slot, time, sequence, price)
     closed = slot["close_time"]
     if time > closed or (
         time == closed
@@ -128,13 +146,7 @@ def _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n):
         slot["close_sequence"] = sequence
     slot["high"] = max(slot["high"], price)
     slot["low"] = min(slot["low"], price)
-    hi, lo = add(slot["volume_hi"], slot["volume_lo"], vh, vl)
-    slot["volume_hi"] = hi
-    slot["volume_lo"] = lo
-    hi, lo = add(slot["notional_hi"], slot["notional_lo"], nh, nl)
-    slot["notional_hi"] = hi
-    slot["notional_lo"] = lo
-    slot["count"] += 1
+    _count_in(slot, vh, vl, nh, nl)
     if slot["state"] == _CLOSED:
         slot["revision"] += 1
         n = emit(out, n, slot, symbol, tf["seconds"], _BAR_REVISED)
@@ -167,29 +179,13 @@ def _disorder(
         index = tf["offset"] + ((cell["start"] - tf["origin"]) // tf["length"]) % tf["ring"]
         if time >= cell["start"]:
             slot = slots[symbol, index]
-            opened = slot["open_time"]
-            if time < opened or (
-                time == opened
-                and (
-                    sequence < slot["open_sequence"]
-                    or (sequence == slot["open_sequence"] and price < slot["open"])
-                )
-            ):
-                slot["open"] = price
-                slot["open_time"] = time
-                slot["open_sequence"] = sequence
+            _open_with(slot, time, sequence, price)
             cell["high"] = max(cell["high"], price)
             cell["low"] = min(cell["low"], price)
             continue
         if cell["start"] < cell["end"]:  # it is not the newest bar's: keep it out of its sums
             slot = slots[symbol, index]
-            hi, lo = add(slot["volume_hi"], slot["volume_lo"], vh, vl)
-            slot["volume_hi"] = hi
-            slot["volume_lo"] = lo
-            hi, lo = add(slot["notional_hi"], slot["notional_lo"], nh, nl)
-            slot["notional_hi"] = hi
-            slot["notional_lo"] = lo
-            slot["count"] += 1
+            _count_in(slot, vh, vl, nh, nl)
         placed = _late(h, cell, slots, symbol, tf, lateness, trade, vh, vl, nh, nl, out, n)
         if placed < 0:
             overdue[m, 0] = row
