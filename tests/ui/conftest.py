@@ -37,7 +37,7 @@ ARGS = [
 _STATE = """() => {
   const models = [...window.Bokeh?.documents?.[0]?._all_models.values() ?? []]
   const source = models.findLast((m) => m.type == "ColumnDataSource" && "close" in m.data)
-  const figure = models.filter((m) => m.type == "Figure" && m.below?.length && m.x_range.start != null).at(-1)
+  const figure = models.findLast((m) => m.type == "Figure" && m.renderers.length > 2)
   if (source == null || figure == null) return null
   const d = source.data, n = d.x.length, {x_range: x, y_range: y} = figure
   let low = Infinity, high = -Infinity
