@@ -39,8 +39,11 @@ def at_edge(state: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-def tab(open_tab: Callable[..., Any]) -> Any:
-    return open_tab("/chart")
+def tab(open_tab: Callable[..., Any], site: Any) -> Any:
+    opened = open_tab("/chart")
+    site.feed.trade()  # the newest bar is a forming one from here on
+    opened.until(lambda s: s["count"] > 400, "a forming bar")
+    return opened
 
 
 def test_candles_are_painted(tab: Any) -> None:
