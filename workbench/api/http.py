@@ -14,7 +14,7 @@ from panel.io.fastapi import add_applications
 from workbench.errors import PortTakenError
 from workbench.flow.feed import Feed
 
-__all__ = ["create_app", "listen", "serve"]
+__all__ = ["create_app", "listen", "mount", "serve"]
 
 
 def create_app(
