@@ -57,12 +57,15 @@ function timeTicks(wallAt, first, last, pixelsPerBar, seconds) {
   return taken.sort((a, b) => a.x - b.x)
 }
 
-function priceTicks(low, high, height, spacing = 52) {
+function priceTicks(low, high, height, spacing, decimals) {
   const span = high - low
   if (!(span > 0) || !(height > 0)) return []
   const rough = (span * spacing) / height
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999)
+  // Every tick must be what its label says: steps have no more decimals than labels.
+  const exact = (s) => Math.abs(s * 10 ** decimals - Math.round(s * 10 ** decimals)) < 1e-6
+  const steps = [1, 2, 2.5, 5, 10].map((m) => m * power)
+  const step = steps.find((s) => s >= rough * 0.999 && exact(s)) ?? Math.max(steps.at(-1), 10 ** -decimals)
   const ticks = []
   const margin = (9 * span) / height // a label cut by the edge of the pane is none
   for (let k = Math.ceil((low + margin) / step); k * step <= high - margin; k++) ticks.push(k * step)

@@ -260,7 +260,7 @@ class View {
   yTicks(i) {
     const bbox = this.panes[i]?.view.frame.bbox, {start, end} = this.ys[i]
     if (bbox == null || this.count == 0) return []
-    return this.spec.panes[i].levels.length ? this.spec.panes[i].levels : priceTicks(start, end, bbox.height, i == 0 ? 52 : 34)
+    return this.spec.panes[i].levels.length ? this.spec.panes[i].levels : priceTicks(start, end, bbox.height, i == 0 ? 52 : 34, this.decimals(i))
   }
 
   yLabel(i, value) {
