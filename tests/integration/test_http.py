@@ -66,6 +66,7 @@ def test_health_is_told_and_the_root_leads_to_the_first_page(feed: Feed, poll_fo
     status, headers, _ = asyncio.run(ask("/"))
     assert status == 307
     assert headers["location"] == "/monitor"
+    assert asyncio.run(ask("/favicon.ico"))[0] == 204
 
 
 def test_any_origin_is_refused(feed: Feed) -> None:
