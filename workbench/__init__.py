@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.analytics import indicator, indicators
     from workbench.bars import time_bars
     from workbench.config import Settings, settings
     from workbench.feeds import connect, replay
     from workbench.flow.feed import Feed
-    from workbench.indicators import ema, indicator, rsi, sma, vwap
     from workbench.plots.chart import chart
     from workbench.store.store import open_store
     from workbench.symbols import SymbolTable
@@ -29,16 +29,13 @@ __all__ = [
     "Timeframe",
     "chart",
     "connect",
-    "ema",
     "indicator",
+    "indicators",
     "open_store",
     "replay",
-    "rsi",
     "settings",
-    "sma",
     "time_bars",
     "timeframe",
-    "vwap",
     "warm",
 ]
 
@@ -52,23 +49,25 @@ _HOME = {
     "Timeframe": "timeframes",
     "chart": "plots.chart",
     "connect": "feeds",
-    "ema": "indicators",
-    "indicator": "indicators",
+    "indicator": "analytics",
+    "indicators": "analytics",
     "open_store": "store.store",
     "replay": "feeds",
-    "rsi": "indicators",
     "settings": "config",
-    "sma": "indicators",
     "time_bars": "bars",
     "timeframe": "timeframes",
-    "vwap": "indicators",
     "warm": "warmup",
 }
+
+# The functions that make indicators, `wb.ema(20)`: the names of the catalogue.
+_INDICATORS = frozenset(
+    ["ema", "rsi", "sma", "vwap"]
+)
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home."""
-    home = _HOME.get(name)
+    home = _HOME.get(name) or ("analytics" if name in _INDICATORS else None)
     if home is None:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}")
     return getattr(import_module(f"workbench.{home}"), name)
@@ -76,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names, for completion."""
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_INDICATORS, "__version__"])

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from workbench.analytics import CATALOGUE, indicator
 from workbench.bars import BarBuilder, time_bars
 from workbench.gate import Gate, Quarantine
-from workbench.indicators import CATALOGUE, indicator
 from workbench.kernels import cache_dir
-from workbench.records import BAR, QUOTE, TRADE, Batch
+from workbench.records import QUOTE, TRADE, Batch
 from workbench.symbols import SymbolTable
 
 __all__ = ["is_warm", "warm"]
@@ -39,22 +39,11 @@ def _gate() -> None:
     gate.accept(Batch("quote", np.zeros(1, QUOTE)))
 
 
-def _indicator(name: str) -> Callable[[], None]:
-    def run() -> None:
-        bars = np.zeros(2, BAR)
-        bars["close"] = 1.0
-        state = indicator(name).start()
-        state.add(bars)
-        state.peek(bars[:1])
-
-    return run
-
-
 def _steps() -> list[tuple[str, Callable[[], None]]]:
     return [
         ("gate", _gate),
         ("bars", _bars),
-        *((name, _indicator(name)) for name in CATALOGUE),
+        *((name, indicator(name).prepare) for name in CATALOGUE),
     ]
 
 

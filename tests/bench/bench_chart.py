@@ -20,8 +20,8 @@ import pandas as pd
 from bokeh.document import Document
 from bokeh.protocol import Protocol
 
+from workbench.analytics import ema, vwap
 from workbench.flow.window import Window
-from workbench.indicators import ema, vwap
 from workbench.plots.candles import candles
 from workbench.plots.drawing import Drawing
 from workbench.plots.theme import DARK

@@ -19,9 +19,9 @@ import msgspec
 import numpy as np
 import psutil
 
+from workbench.analytics import ema, rsi, sma, vwap
 from workbench.config import settings
 from workbench.flow.feed import Feed
-from workbench.indicators import ema, rsi, sma, vwap
 from workbench.net.replay import Replayed
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame

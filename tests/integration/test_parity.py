@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.analytics import Indicator, ema, rsi, sma, vwap
 from workbench.bars import time_bars
 from workbench.digest import digest
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
-from workbench.indicators import Indicator, ema, rsi, sma, vwap
 from workbench.records import Rows
 from workbench.sim.run import RunningSimulator, start_simulator
 from workbench.sources.massive import MassiveSource

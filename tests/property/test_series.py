@@ -9,9 +9,9 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.analytics import Indicator, ema, rsi, sma, vwap
 from workbench.flow.series import Series
 from workbench.flow.window import Change, Window
-from workbench.indicators import Indicator, ema, rsi, sma, vwap
 from workbench.records import BAR, CLOSED, FORMING, REVISED
 from workbench.timeframes import timeframe
 

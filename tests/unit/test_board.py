@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench.analytics import ema, sma
 from workbench.bars import BarBuilder
 from workbench.flow.board import Board
-from workbench.indicators import ema, sma
 from workbench.records import FORMING, TRADE, Batch, empty
 from workbench.symbols import SymbolTable
 from workbench.timeframes import timeframe

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from workbench.analytics import Indicator, ema
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.flow.core import Core
-from workbench.indicators import Indicator, ema
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame
 from workbench.store.store import Store, open_store

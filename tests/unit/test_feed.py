@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from workbench.analytics import ema, sma
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.errors import (
@@ -28,7 +29,6 @@ from workbench.errors import (
     UnknownTimeframeError,
 )
 from workbench.flow.feed import Feed
-from workbench.indicators import ema, sma
 from workbench.records import FORMING
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame, Source

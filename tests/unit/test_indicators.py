@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.analytics import CATALOGUE, Indicator, Run, ema, indicator, rsi, sma, vwap
 from workbench.errors import ConfigError, UnknownIndicatorError
-from workbench.indicators import CATALOGUE, Indicator, Run, ema, indicator, rsi, sma, vwap
 from workbench.kernels.columns import bars_type
 from workbench.records import BAR
 
@@ -84,7 +84,9 @@ def test_vwap_of_nothing_traded_is_not_a_number() -> None:
 
 def test_no_bars_no_values() -> None:
     for spec in CATALOGUE.values():
-        assert len(Indicator(spec).over(np.zeros(0, BAR))) == 0
+        assert Indicator(spec).start().add(np.zeros(0, BAR)).shape == (0, len(spec.outputs))
+        with pytest.raises(ConfigError, match="needs at least"):
+            Indicator(spec).over(np.zeros(0, BAR))
 
 
 # -- sums that do not drift ----------------------------------------------------------
@@ -171,7 +173,7 @@ def test_unknown_names_and_parameters() -> None:
 
 def test_columns_that_are_missing() -> None:
     with pytest.raises(ConfigError, match="needs a column 'close'"):
-        sma().over(pd.DataFrame({"open": [1.0]}))
+        sma(1).over(pd.DataFrame({"open": [1.0]}))
     with pytest.raises(ConfigError, match="indexed by time"):
         vwap().over(pd.DataFrame({"vwap": [1.0], "volume": [1.0]}))
 
@@ -224,7 +226,7 @@ def test_one_compiled_kernel_serves_all_callers() -> None:
     before = len(kernel.signatures)
     ema(4).over(frozen)
     ema(5).over(bars[::2])
-    ema(6).over(closes(1.0, 2.0))
+    ema(2).over(closes(1.0, 2.0))
     ema(6).start().peek(frozen[:1])
     assert len(kernel.signatures) == before
 

@@ -11,9 +11,9 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, GlyphRenderer
 from bokeh.protocol import Protocol
 
+from workbench.analytics import ema, rsi, vwap
 from workbench.errors import ConfigError, UnknownSymbolError, UnknownTimeframeError
 from workbench.flow.window import Window
-from workbench.indicators import ema, rsi, vwap
 from workbench.plots.chart import Chart, chart, time_zone
 from workbench.plots.drawing import Drawing
 from workbench.plots.overlays import curves

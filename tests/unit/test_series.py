@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workbench.analytics import Run, ema, sma
 from workbench.flow.series import Series
-from workbench.indicators import Run, ema, sma
 from workbench.records import BAR, CLOSED, REVISED
 from workbench.timeframes import timeframe
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workbench.analytics import Indicator
 from workbench.bars import BarBuilder
 from workbench.flow.series import Series
 from workbench.flow.window import Window
-from workbench.indicators import Indicator
 from workbench.records import Batch, Rows
 from workbench.symbols import SymbolTable
 from workbench.timeframes import Timeframe, timeframe

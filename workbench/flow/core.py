@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.analytics import Indicator
 from workbench.clock import Clock
 from workbench.config import Settings
 from workbench.errors import StoreError, TapeError, WorkbenchError
@@ -19,7 +20,6 @@ from workbench.flow.graph import Pipeline
 from workbench.flow.recent import Recent
 from workbench.flow.uplink import Uplink
 from workbench.flow.window import Window
-from workbench.indicators import Indicator
 from workbench.net.replay import Replayed, replay
 from workbench.net.stream import ConnectionEvent
 from workbench.records import Batch, Kind, Rows, empty

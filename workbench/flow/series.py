@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from workbench.analytics import Indicator, Run, Runs
 from workbench.flow.window import Window
-from workbench.indicators import Indicator, Run
 from workbench.records import REVISED, Rows
 from workbench.timeframes import Timeframe
 
@@ -43,16 +42,11 @@ class Series:
             capacity = max(capacity, 2 * Run.EVERY)
         self.window = Window(symbol, timeframe, capacity, keys)
         self.users = 0
-        self._runs: list[Run] = [i.start(symbol) for i in self.indicators]
+        self._runs = Runs(self.indicators, symbol)
 
     def __repr__(self) -> str:
         names = ", ".join(i.label for i in self.indicators)
         return f"Series({self.window!r}{': ' + names if names else ''})"
-
-    def _run(self, bars: Rows) -> npt.NDArray[np.float64]:
-        if not self._runs:
-            return np.empty((len(bars), 0))
-        return np.hstack([run.add(bars) for run in self._runs])
 
     def add(self, bars: Rows) -> None:
         """Take closed and revised bars of this series, in order of emission."""
@@ -69,7 +63,7 @@ class Series:
 
     def _append(self, bars: Rows) -> None:
         if len(bars):
-            self.window.close(bars, self._run(bars))
+            self.window.close(bars, self._runs.add(bars))
 
     def _amend(self, bar: Rows) -> None:
         """Put a bar in place of its older revision, or between older bars."""
@@ -78,30 +72,25 @@ class Series:
         row = int(np.searchsorted(held["time"], time))
         known = row < len(held) and int(held["time"][row]) == time
         # Counts of a run are absolute; the window holds the last of them.
-        gone = self._runs[0].count - len(held) if self._runs else 0
+        gone = self._runs.count - len(held) if self._runs else 0
         if not known and row == 0 and gone:
             return  # older than the window: the store has it
         first = row
         if self._runs:
-            first = min(run.reach(gone + row) for run in self._runs) - gone
+            first = self._runs.reach(gone + row) - gone
             if first < 0:  # the state of its time is gone: only the bar itself is amended
                 if known:
                     self.window.revise(row, bar, self.window.values()[row : row + 1])
                 return
-            for run in self._runs:
-                run.rollback(gone + first)
+            self._runs.rollback(gone + first)
         before = self.window.values()[:first]
         if known:
             held[row] = bar[0]
-            self.window.revise(first, held[first:], self._run(held[first:]))
+            self.window.revise(first, held[first:], self._runs.add(held[first:]))
         else:
             held = np.insert(held, row, bar[0])
-            self.window.replace(held, np.concatenate([before, self._run(held[first:])]))
+            self.window.replace(held, np.concatenate([before, self._runs.add(held[first:])]))
 
     def form(self, bars: Rows) -> None:
         """Show the bars that are not closed, oldest first."""
-        if self._runs:
-            values = np.hstack([run.ahead(bars) for run in self._runs])
-        else:
-            values = np.empty((len(bars), 0))
-        self.window.form(bars, values)
+        self.window.form(bars, self._runs.ahead(bars))

@@ -10,14 +10,13 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-__all__ = ["EMA", "SMA", "VWAP", "ema", "sma", "vwap"]
+__all__ = ["EMA", "SMA", "ema", "sma"]
 
 #: Running sums are made anew from their window this often, so that they cannot drift.
 ANCHOR = 64
 
 SMA = [("count", "i8"), ("sum", "f8"), ("ring", "f8")]
 EMA = [("count", "i8"), ("mean", "f8")]
-VWAP = [("session", "i8"), ("notional", "f8"), ("volume", "f8")]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -72,23 +71,3 @@ def ema(p, s, bars, out):
         i += 1
     s[0]["count"] = count
     s[0]["mean"] = mean
-
-
-@nb.njit(cache=True, nogil=True)
-def vwap(p, s, bars, out):
-    """Volume-weighted mean price since the session began."""
-    session = s[0]["session"]
-    notional = s[0]["notional"]
-    volume = s[0]["volume"]
-    for i in range(len(bars.session)):
-        # Session numbers start at 1: a fresh state belongs to none.
-        if bars.session[i] != session:
-            session = bars.session[i]
-            notional = 0.0
-            volume = 0.0
-        notional += bars.notional[i]
-        volume += bars.volume[i]
-        out[i, 0] = notional / volume if volume > 0.0 else np.nan
-    s[0]["session"] = session
-    s[0]["notional"] = notional
-    s[0]["volume"] = volume

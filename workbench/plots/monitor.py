@@ -14,9 +14,9 @@ import pandas as pd
 import panel as pn
 import param
 
+from workbench.analytics import ema, rsi, sma, vwap
 from workbench.clock import Clock, SystemClock
 from workbench.errors import WorkbenchError
-from workbench.indicators import ema, rsi, sma, vwap
 from workbench.plots.chart import Chart, Watchable
 from workbench.plots.columns import decimals
 from workbench.plots.page import page

@@ -1,0 +1,9 @@
+"""Direction and strength of a trend."""
+
+from __future__ import annotations
+
+from workbench.analytics.spec import Spec
+
+__all__ = ["SPECS"]
+
+SPECS: tuple[Spec, ...] = ()

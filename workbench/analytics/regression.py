@@ -1,0 +1,9 @@
+"""Straight lines through the last closes."""
+
+from __future__ import annotations
+
+from workbench.analytics.spec import Spec
+
+__all__ = ["SPECS"]
+
+SPECS: tuple[Spec, ...] = ()

@@ -1,0 +1,9 @@
+"""Extremes, order and relations of the last values."""
+
+from __future__ import annotations
+
+from workbench.analytics.spec import Spec
+
+__all__ = ["SPECS"]
+
+SPECS: tuple[Spec, ...] = ()

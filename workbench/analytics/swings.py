@@ -1,0 +1,9 @@
+"""Turning points and levels of the last period."""
+
+from __future__ import annotations
+
+from workbench.analytics.spec import Spec
+
+__all__ = ["SPECS"]
+
+SPECS: tuple[Spec, ...] = ()
