@@ -10,8 +10,8 @@ from workbench.bars import time_bars
 from workbench.calendar import edges_between
 from workbench.errors import UnknownTimeframeError
 from workbench.foldedbars import FoldedBars
-from workbench.folding import bar_rows, checked_bars, fixed, fold_spans, newest_bars, straddles
-from workbench.kernels.folding import NEVER, place
+from workbench.folding import bar_rows, checked_bars, fold_spans, newest_bars, straddles
+from workbench.kernels.folding import NEVER
 from workbench.kinds import BarKind, bar_kind
 from workbench.records import BAR, TRADE, Rows
 
@@ -125,8 +125,7 @@ def calendar_bars(
         return np.zeros(0, BAR)
     if (rows["symbol"] != rows["symbol"][0]).any():
         raise ValueError("bars by the calendar are of one symbol, and these rows are of several")
-    if place(fixed(rows), np.int64(1), np.int64(0), np.empty(len(rows), np.int64))[0] == 1:
-        rows = newest_bars(rows)
+    rows = newest_bars(rows)
     starts, ends = spans.bounds(np.ascontiguousarray(rows["time"]))
     last = rows["time"] + rows["timeframe"].astype(np.int64) * 1_000_000_000
     wrong = np.flatnonzero(last > ends)

@@ -184,14 +184,11 @@ def fold_bars(
     if not len(bars):
         return np.zeros(0, BAR)
     _one_base(bars, tf)
+    bars = newest_bars(bars)
     starts = np.empty(len(bars), np.int64)
-    wrong, row = kernel.place(fixed(bars), tf.ns, tf.origin, starts)
-    if wrong == 1:
-        bars = newest_bars(bars)
-        wrong, row = kernel.place(fixed(bars), tf.ns, tf.origin, starts[: len(bars)])
-        starts = starts[: len(bars)]
-    if wrong == 2:
-        raise straddles(bars, row, tf.name)
+    over = kernel.place(fixed(bars), tf.ns, tf.origin, starts)
+    if over >= 0:
+        raise straddles(bars, over, tf.name)
     return fold_spans(checked_bars(bars), starts, tf.seconds)
 
 
@@ -236,6 +233,8 @@ def _one_base(bars: Rows, tf: Timeframe) -> None:
 
 def newest_bars(bars: Rows) -> Rows:
     """Return the newest revision of each bar, ordered; ValueError if one comes twice."""
+    if kernel.ordered(fixed(bars)):
+        return bars
     kept = newest(bars)
     order = np.lexsort((bars["revision"], bars["time"], bars["symbol"]))
     keys = bars[["symbol", "time", "revision"]][order]

@@ -156,6 +156,16 @@ def test_a_session_without_its_last_minute_closes_by_the_clock() -> None:
     assert len(live.advance(ns("2024-07-02 16:00"))) == 0
 
 
+def test_revisions_in_one_go() -> None:
+    bars = minutes(np.arange(3) * MINUTE)
+    again = bars[:1].copy()
+    again["revision"], again["high"] = 1, 999.0
+    days = calendar_bars(np.concatenate([bars, again]), "session:day", "BTC-USD")
+    assert days[["high", "count"]].tolist() == [(999.0, 3)]
+    with pytest.raises(ValueError, match="comes twice"):
+        calendar_bars(np.concatenate([bars, bars]), "session:day", "BTC-USD")
+
+
 def test_bars_too_late_are_told() -> None:
     live = CalendarBars("session:day", "BTC-USD")
     day = 24 * 60 * MINUTE
@@ -187,7 +197,9 @@ def test_wrong_input_is_told() -> None:
     with pytest.raises(UnknownTimeframeError, match="reaches over an edge of session:regular"):
         calendar_bars(fold_bars(minutes([ns("2024-07-03 12:59")]), "4h"), "session:regular", "AAPL")
     with pytest.raises(UnknownTimeframeError, match="reaches over"):
-        CalendarBars("session:day", "AAPL").add(fold_bars(minutes([ns("2024-07-02 15:59")]), "4h"))
+        CalendarBars("session:day", "AAPL").add(fold_bars(minutes([ns("2024-07-02 09:00")]), "4h"))
+    with pytest.raises(UnknownTimeframeError, match="reaches over"):
+        calendar_bars(fold_bars(minutes([ns("2024-07-02 09:00")]), "1d"), "session:day", "AAPL")
     both = minutes([0, MINUTE])
     both["symbol"][1] = 4
     with pytest.raises(ValueError, match="of one symbol"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.kernels.exact import add, rounded, split
 
-__all__ = ["FOLD", "NEVER", "flawed", "fold", "place", "show"]
+__all__ = ["FOLD", "NEVER", "flawed", "fold", "ordered", "place", "show"]
 
 #: A start that no bar has: rows with it belong to no bar and are passed over.
 NEVER = np.int64(-(1 << 62))
@@ -60,29 +60,33 @@ def flawed(bars):
 
 
 @nb.njit(cache=True, nogil=True)
+def ordered(bars):
+    """Tell whether rows are strictly ordered by symbol and time."""
+    for i in range(1, len(bars)):
+        if bars[i]["symbol"] < bars[i - 1]["symbol"] or (
+            bars[i]["symbol"] == bars[i - 1]["symbol"] and bars[i]["time"] <= bars[i - 1]["time"]
+        ):
+            return False
+    return True
+
+
+@nb.njit(cache=True, nogil=True)
 def place(bars, length, origin, starts):
     """Write the start of the longer bar that holds each row.
 
     Returns
     -------
     int
-        0, or what is wrong: 1 rows are not strictly ordered by symbol and time, 2 a row
-        reaches over the end of the bar it starts in. The row comes second.
+        The first row that reaches over the end of the bar it starts in, -1 if none does.
     """
     for i in range(len(bars)):
         bar = bars[i]
         time = bar["time"]
-        if i > 0:
-            before = bars[i - 1]
-            if bar["symbol"] < before["symbol"] or (
-                bar["symbol"] == before["symbol"] and time <= before["time"]
-            ):
-                return 1, i
         start = time - (time - origin) % length
         if time + np.int64(bar["timeframe"]) * 1_000_000_000 > start + length:
-            return 2, i
+            return i
         starts[i] = start
-    return 0, 0
+    return -1
 
 
 @nb.njit(cache=True, nogil=True)
