@@ -80,7 +80,7 @@ STATE = np.dtype(
         ("sold", "f8"),
         ("buys", "i8"),
         ("sells", "i8"),
-        ("squares", "f8"),
+        ("weights", "f8"),
         ("threshold", "f8"),
         ("mean_length", "f8"),
         ("mean_first", "f8"),

@@ -8,7 +8,8 @@ The plain method runs away: an expected length that went up makes longer bars, w
 up, and a mean imbalance near zero makes bars of one trade. Here a bar has at most `most`
 trades, at least `least` are expected, and the expected length is the geometric mean of what was
 seen and of the given length, which pulls it back. An imbalance is expected to be no less than
-that of trades without a direction, of which the mean square over bars tells.
+that of trades without a direction, of which the mean square over bars tells. A block that
+takes a bar beyond twice what was expected counts into the means as twice.
 """
 
 from __future__ import annotations
@@ -49,6 +50,14 @@ def _moved(mean, value, weight, known):
     return mean + weight * (value - mean) if known else value
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _tamed(value, threshold):
+    """Return a sum, or twice what was expected if it is farther from zero."""
+    if threshold > 0.0:
+        return min(max(value, -2.0 * threshold), 2.0 * threshold)
+    return value
+
+
 @nb.njit(cache=True, nogil=True)
 def _length(p, s):
     """Count the length of a bar into the mean and return what is expected."""
@@ -63,16 +72,18 @@ def _expect_imbalance(p, s):
     known = s["bars"] > 0
     length = _length(p, s)
     w = p["weight"]
-    each = s["bought"] / np.float64(s["count"])  # a bar has trades: it is not zero
+    signed = _tamed(s["bought"], s["threshold"])
+    each = signed / np.float64(s["count"])  # a bar has trades: it is not zero
     s["mean_first"] = _moved(s["mean_first"], each, w, known)
-    # That of the first bar is known from its trades only, as if none had to do with another.
-    square = s["bought"] * s["bought"] if known else s["squares"]
+    # At first it is guessed from the mean weight of a trade, as if no sign had to do with
+    # another; the mean square of weights would be that of a few blocks.
+    square = signed * signed if known else s["weights"] * s["weights"] / np.float64(s["count"])
     s["mean_second"] = _moved(s["mean_second"], square, w, known)
     aimless = math.sqrt(length * (s["mean_second"] / s["mean_length"]))
     s["threshold"] = max(length * abs(s["mean_first"]), aimless)
     s["bars"] += 1
     s["bought"] = 0.0
-    s["squares"] = 0.0
+    s["weights"] = 0.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -86,10 +97,10 @@ def _expect_run(p, s):
         share = np.float64(s["buys"]) / np.float64(signed)
         s["mean_first"] = _moved(s["mean_first"], share, w, s["mean_first"] >= 0.0)
     if s["buys"] > 0:
-        mean = s["bought"] / np.float64(s["buys"])
+        mean = _tamed(s["bought"], s["threshold"]) / np.float64(s["buys"])
         s["mean_second"] = _moved(s["mean_second"], mean, w, s["mean_second"] >= 0.0)
     if s["sells"] > 0:
-        mean = s["sold"] / np.float64(s["sells"])
+        mean = _tamed(s["sold"], s["threshold"]) / np.float64(s["sells"])
         s["mean_third"] = _moved(s["mean_third"], mean, w, s["mean_third"] >= 0.0)
     share = s["mean_first"] if s["mean_first"] >= 0.0 else 0.5
     most = max(share * s["mean_second"], (1.0 - share) * s["mean_third"])
@@ -118,7 +129,7 @@ def imbalances(p, state, trades, start, out):
         take(s, trade["time"], price, size)
         weight = _weight(unit, price, size)
         s["bought"] += _sign(s, price) * weight
-        s["squares"] += weight * weight
+        s["weights"] += weight
         far = abs(s["bought"])
         if s["bars"] == 0:
             full = s["count"] >= p["length"]
