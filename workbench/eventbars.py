@@ -156,7 +156,7 @@ class EventBars:
         if late:
             self.overdue += late
             trades = trades[kept]
-        self._held = np.concatenate([self._held, trades]) if len(self._held) else trades
+        self._held = _joined([self._held, trades], TRADE)
         if not kernel.ordered(_readable(self._held)):
             self._held = _sorted(self._held)
         return self._release(self._mark - self.lateness)
@@ -196,7 +196,7 @@ class EventBars:
             self._mark = max(self._mark, int(self._held["time"][-1]) + self.lateness + 1)
         bars = self._run(self._state, _readable(self._held))
         self._held = self._held[:0]
-        return np.concatenate([bars, self.forming()])
+        return _joined([bars, self.forming()], BAR)
 
     def forming(self) -> Rows:
         """Return the bars that are not complete, as they stand, oldest first.
@@ -204,9 +204,9 @@ class EventBars:
         Trades that are held back are in them; a bar that these would complete is among them.
         """
         state = self._state.copy()
-        bars = self._run(state, _readable(self._held)) if len(self._held) else self._out[:0].copy()
+        bars = self._run(state, _readable(self._held))
         last = np.zeros(1, BAR)
-        bars = np.concatenate([bars, last[: kernel.form(self._p, state, last)]])
+        bars = _joined([bars, last[: kernel.form(self._p, state, last)]], BAR)
         bars["state"] = FORMING
         return bars
 
@@ -261,14 +261,12 @@ class EventBars:
         n = kernel.reach(held, until)
         bars = self._run(self._state, held[:n])
         if n:
-            self._held = self._held[n:].copy()
+            self._held = _joined([held[n:]], TRADE)
         if self._closes_base() and self._state["end"][1] <= until:
-            parts = [bars]
             done = False
             while not done:
                 done, n = renko.settle(self._p, self._state, until, self._out)
-                parts.append(self._out[:n].copy())
-            bars = np.concatenate(parts)
+                bars = _joined([bars, self._out[:n]], BAR)
         return bars
 
     def _run(self, state: Rows, trades: Rows) -> Rows:
@@ -276,12 +274,10 @@ class EventBars:
         start = 0
         while start < len(trades):
             start, n = self._kernel(self._p, state, trades, start, self._out)
-            parts.append(self._out[:n].copy())
+            parts.append(_joined([self._out[:n]], BAR))
             if n == len(self._out) and n < 1 << 17:
                 self._out = np.zeros(4 * n, BAR)
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.zeros(0, BAR)
+        return parts[0] if len(parts) == 1 else _joined(parts, BAR)
 
 
 def event_bars(trades: Rows | pd.DataFrame, kind: BarKind | str) -> Rows:
@@ -322,7 +318,7 @@ def event_bars(trades: Rows | pd.DataFrame, kind: BarKind | str) -> Rows:
         bars = EventBars(found, symbol=symbol)
         parts.append(bars._run(bars._state, _readable(own)))
         parts.append(bars.forming())
-    return np.concatenate(parts)
+    return _joined(parts, BAR)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
@@ -335,6 +331,11 @@ def _rows(frame: pd.DataFrame) -> Rows:
         if field != "sequence" or field in frame:
             rows[field] = frame[field].to_numpy()
     return rows
+
+
+def _joined(parts: list[Rows], dtype: np.dtype[np.void]) -> Rows:
+    """Return rows one after another: as bytes, since NumPy copies records field by field."""
+    return np.frombuffer(bytearray().join([part.tobytes() for part in parts]), dtype)
 
 
 def _readable(rows: Rows) -> Rows:

@@ -118,6 +118,7 @@ def test_clocks_peeks_and_checkpoints_change_nothing(
 ) -> None:
     batch = event_bars(trades, kind)
     live = EventBars(kind, lateness=lateness)
+    live._out = live._out[:1]  # full after each bar
     parts = []
     for row in shuffled(trades, jitter, lateness):
         parts.append(live.add(row.reshape(1)))
@@ -169,6 +170,20 @@ def check(bars: Rows, trades: Rows) -> None:
     assert (bars["low"] <= np.minimum(bars["open"], bars["close"])).all()
     assert (bars["high"] >= np.maximum(bars["open"], bars["close"])).all()
     assert (np.diff(bars["time"]) > 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(markets(), kinds)
+def test_a_kernel_goes_on_where_its_output_was_full(trades: Rows, kind: str) -> None:
+    bars = EventBars(kind)
+    order = trades[np.lexsort([trades[n] for n in ("size", "price", "sequence", "time")])]
+    order.flags.writeable = False
+    found, out, start = b"", bars._out[:1], 0
+    while start < len(order):
+        taken, n = bars._kernel(bars._p, bars._state, order, start, out)
+        assert taken > start or n == 1
+        found, start = found + out[:n].tobytes(), taken
+    assert found == closed(event_bars(trades, kind))
 
 
 @settings(max_examples=30, deadline=None)
