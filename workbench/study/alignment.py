@@ -151,8 +151,8 @@ def comparison(frames: Mapping[str, Bars], at: Any = None) -> pd.DataFrame:
             newest, price = int(found["end"][-1]), float(found["close"][-1])
     lines = [_line(found, price) for found in known.values()]
     table = pd.DataFrame(lines, index=pd.Index(list(known), name="timeframe"))
-    for name in ("formed", "confirmed"):
-        table[name] = _utc(table[name].to_numpy(np.int64))
+    for column in ("formed", "confirmed"):
+        table[column] = _utc(table[column].to_numpy(np.int64))
     return table
 
 
