@@ -157,6 +157,13 @@ def test_odd_sizes_of_bricks_end(size: str) -> None:
         assert len(bars) < 5000
 
 
+@pytest.mark.parametrize("family", sorted(EVENT_FAMILIES))
+def test_what_is_no_number_ends_too(family: str) -> None:
+    for price in (np.nan, np.inf, 0.0):
+        trades = tape([100.0, price, 101.0, price, 150.0], 1.0, 90)
+        assert len(event_bars(trades, FAMILIES[family].example)) < 2500
+
+
 def test_bricks_of_closes_equal_those_of_a_tape_of_closes() -> None:
     trades = walk(20_000)
     closes = time_bars(trades, "1m")["close"][:-1]

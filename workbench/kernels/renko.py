@@ -34,7 +34,8 @@ def _edges(s):
 @nb.njit(cache=True, nogil=True, inline="always")
 def _side(s, price):
     """Return 1 or -1 if a price completes a brick up or down, else 0."""
-    if s["below"] < price < s["above"] or abs(price) > s["size"] * _FINEST:
+    # Put so that a price that is no number makes no brick either, rather than ever more.
+    if s["below"] < price < s["above"] or not abs(price) <= s["size"] * _FINEST:
         return 0
     return 1 if price >= s["above"] else -1
 
