@@ -257,9 +257,15 @@ def _none() -> _Times:
 
 
 @overload
-def market_session(time_ns: int, symbol: str) -> Session: ...
+def market_session(time_ns: int, symbol: str) -> Session:
+    """Return the session of one time."""
+
+
 @overload
-def market_session(time_ns: _Times, symbol: str) -> npt.NDArray[np.str_]: ...
+def market_session(time_ns: _Times, symbol: str) -> npt.NDArray[np.str_]:
+    """Return the session of each time."""
+
+
 def market_session(time_ns: int | _Times, symbol: str) -> Session | npt.NDArray[np.str_]:
     """Return the session of a market that a time is in.
 

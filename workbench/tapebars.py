@@ -59,14 +59,15 @@ class TapeBuilder(BarBuilder):
 
     def __init__(self, timeframes: Iterable[Timeframe | str], *, lateness: float = 0.0) -> None:
         self.left_out = 0
+        self._waits = False
         self._waiting = np.zeros((0, 0), kernel.WAITING)
         self._lost = np.zeros(0, kernel.WAITING)
         super().__init__(timeframes, lateness=lateness)
 
     def add(self, trades: Rows) -> Rows:
         """Take accepted trades and return the bars they closed or revised."""
-        if not (trades["flags"] & np.uint8(RESTRICTED)).any():
-            return self._add(trades)
+        if not int(np.bitwise_or.reduce(trades["flags"], initial=0)) & RESTRICTED:
+            return self._settled(trades, [super().add(trades)])
         # In pieces of one interval of the shortest bars, so that what waits for the first
         # price of a bar reaches it while it is at hand, however many intervals are given.
         shortest = min((tf.ns for tf in self.timeframes), default=1 << 62)
@@ -81,8 +82,13 @@ class TapeBuilder(BarBuilder):
             self._grow(int(others["symbol"].max()) + 1)
             parts.append(self._restrict(others))
         parts.append(super().add(eligible))
-        if len(eligible) and self._waiting.size:
+        return self._settled(eligible, parts)
+
+    def _settled(self, eligible: Rows, parts: list[Rows]) -> Rows:
+        """Give what waits to the bars that trades have begun, and join all that was emitted."""
+        if self._waits and len(eligible):
             parts.append(self._settle(np.unique(eligible["symbol"]).astype(np.int64)))
+            self._waits = bool((self._waiting["start"] != NEVER).any())
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
@@ -110,6 +116,7 @@ class TapeBuilder(BarBuilder):
             places = slice(ring["offset"], ring["offset"] + ring["ring"])
             self._waiting[symbol, places] = other._waiting[0]
             kernel.lose(self._lost[j], other._lost[0])
+            self._waits |= other._waits
         return bars
 
     def remove_timeframe(
@@ -146,11 +153,12 @@ class TapeBuilder(BarBuilder):
         rows.flags.writeable = False
         parts, start = [np.zeros(0, BAR)], 0
         while start < len(rows):
-            start, n, m = kernel.restrict(
+            start, n, m, waits = kernel.restrict(
                 self._head, self._now, self._slots, self._waiting, self._lost, self._tfs,
                 rows, start, one[0], self._out, self._overdue,
             )  # fmt: skip
             parts.append(self._out[:n].copy())
+            self._waits |= waits > 0
             for row, j in self._overdue[:m]:
                 self.overdue.append(Overdue(rows[row : row + 1].copy(), self.timeframes[j]))
         return np.concatenate(parts)

@@ -120,15 +120,16 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
 
     Returns
     -------
-    (rows taken up to, bars in out, pairs in overdue)
+    (rows taken up to, bars in out, pairs in overdue, how many wait now)
     """
     n = 0
     m = 0
+    waits = 0
     room = len(out) - len(tfs)
     overdue_room = len(overdue) - len(tfs)
     for i in range(start, len(rows)):
         if n > room or m > overdue_room:
-            return i, n, m
+            return i, n, m, waits
         trade = rows[i]
         symbol = trade["symbol"]
         h = head[symbol]
@@ -162,7 +163,8 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
                         lose(lost[j], w)
                     _begin(w, begin)
                 _join(w, trade)
-    return len(rows), n, m
+                waits += 1
+    return len(rows), n, m, waits
 
 
 @nb.njit(cache=True, nogil=True)
