@@ -19,7 +19,7 @@ from workbench.sessions import timezone
 if TYPE_CHECKING:
     from workbench.analytics.configured import Indicator
 
-__all__ = ["Run", "Runs", "compute"]
+__all__ = ["Columns", "Run", "Runs", "Values", "compute", "compute_columns"]
 
 Values = npt.NDArray[np.float64]
 Columns = Sequence[npt.NDArray[Any]]
@@ -242,6 +242,11 @@ def compute(
         given: Columns = columns(bars, indicator.inputs, zone, indicator.spec.name)
     else:
         given = [_plain(c, n) for c, n in zip(bars, indicator.spec.inputs, strict=True)]
+    return compute_columns(indicator, given, out)
+
+
+def compute_columns(indicator: Indicator, given: Columns, out: Values | None) -> Values:
+    """Return the values of an indicator over columns as `inputs.columns` gives them."""
     n = len(given[0])
     if any(column.shape != (n,) for column in given):
         shapes = ", ".join(str(column.shape) for column in given)

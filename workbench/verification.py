@@ -1,0 +1,287 @@
+"""Proof on a recording that live, replay and batch come out bit for bit the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workbench.analytics.catalogue import CATALOGUE, find
+from workbench.analytics.configured import Indicator
+from workbench.analytics.run import compute
+from workbench.bars import time_bars
+from workbench.digest import digest, newest
+from workbench.eventbars import EventBars, event_bars
+from workbench.flow.graph import Pipeline
+from workbench.flow.series import Series
+from workbench.kinds import BarKind, bar_kind
+from workbench.records import TRADE, Batch, Rows
+from workbench.rules.book import SignalBook
+from workbench.rules.catalogue import ema_cross, structure_change
+from workbench.rules.definition import Rule
+from workbench.rules.run import RuleRun
+from workbench.rules.signal import Signal
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Frame
+from workbench.symbols import SymbolTable
+from workbench.tape import TapeReader
+from workbench.timeframes import Timeframe, each
+
+__all__ = ["KINDS", "TIMEFRAMES", "Verification", "verify"]
+
+#: What is built where nothing else is asked for.
+TIMEFRAMES = ("1s", "15s", "1m", "5m")
+KINDS = (
+    "trades:100", "volume:10", "dollar:1e6", "range:10", "renko:10", "imbalance-trades",
+    "run-volume",
+)  # fmt: skip
+
+#: Frames delivered at once: one by one as a quiet market sends them, some, and many.
+_WAYS = {"live": 1, "replay": 64, "replay at once": 4096}
+
+
+@dataclass
+class _Found:
+    """What one way of running the recording came to."""
+
+    bars: dict[str, Rows] = field(default_factory=dict)
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    signals: dict[str, list[Signal]] = field(default_factory=dict)
+
+    def hashes(self) -> dict[str, str]:
+        told = {
+            name: np.array([[s.time, s.price, s.confidence, s.action == "entry", s.side == "long"]
+                            for s in signals], np.float64).reshape(-1, 5)
+            for name, signals in self.signals.items()
+        }  # fmt: skip
+        kinds = {name for name in self.bars if ":" in name or "-" in name.split()[-1]}
+        return {
+            "time bars": digest({n: b for n, b in self.bars.items() if n not in kinds}),
+            "bars of other kinds": digest({n: self.bars[n] for n in kinds}),
+            "indicators": digest({}, self.values),
+            "signals": digest({}, told),
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What :func:`verify` found.
+
+    Attributes
+    ----------
+    frames, trades, symbols : int
+    hashes : mapping of way to mapping of what to SHA-256
+    counts : mapping of what to how many
+    """
+
+    frames: int
+    trades: int
+    symbols: int
+    hashes: dict[str, dict[str, str]]
+    counts: dict[str, int]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every way came to the same bits."""
+        return all(one == self.hashes["batch"] for one in self.hashes.values())
+
+    def table(self) -> pd.DataFrame:
+        """Return the hashes, a row for each way."""
+        return pd.DataFrame(self.hashes).T
+
+    def __repr__(self) -> str:
+        said = "the same" if self.equal else "NOT the same"
+        return f"<{said} bits in {', '.join(self.hashes)}: {self.trades} trades>"
+
+
+def verify(
+    tape: str | Path,
+    *,
+    timeframes: Sequence[str | Timeframe] = TIMEFRAMES,
+    kinds: Sequence[str] = KINDS,
+    indicators: Sequence[Indicator] | None = None,
+    rules: Sequence[Rule] | None = None,
+    lateness: float = 1.0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Verification:
+    """Run a recording through the live pipeline in several ways, and in batch, and compare.
+
+    Parameters
+    ----------
+    tape : str or Path
+        As ``workbench record`` writes it.
+    timeframes, kinds : sequences
+        Bars to build of every symbol.
+    indicators : sequence of Indicator or None
+        Computed on all time bars; None for every indicator there is.
+    rules : sequence of Rule or None
+        Told from all time bars; None for two that come with Workbench.
+    lateness : float
+        Seconds a bar waits for late trades.
+    on_progress : callable or None
+        Called with the way, frames done, and frames in all.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    TapeError
+        If the tape cannot be read.
+    """
+    tfs = each(timeframes)
+    named = [kind for kind in map(bar_kind, kinds) if isinstance(kind, BarKind)]
+    used = tuple(Indicator(find(n)) for n in CATALOGUE) if indicators is None else tuple(indicators)
+    told = (ema_cross(), structure_change()) if rules is None else tuple(rules)
+    hashes = {}
+    trades: list[Rows] = []
+    table = SymbolTable()
+    frames = 0
+    for way, together in _WAYS.items():
+        reader = TapeReader(tape)
+        run = _Way(reader, tfs, named, used, told, lateness)
+        for frames in run.play(together):
+            if on_progress is not None:
+                on_progress(way, frames, reader.frames)
+        hashes[way] = run.found().hashes()
+        trades, table = run.trades, run.pipeline.table
+    every = np.concatenate(trades) if trades else np.zeros(0, TRADE)
+    found = _batch(every, table, tfs, named, used, told)
+    hashes["batch"] = found.hashes()
+    return Verification(
+        frames=frames,
+        trades=len(every),
+        symbols=len(np.unique(every["symbol"])),
+        hashes=hashes,
+        counts={
+            "bars": sum(map(len, found.bars.values())),
+            "values": sum(v.size for v in found.values.values()),
+            "signals": sum(map(len, found.signals.values())),
+        },
+    )
+
+
+class _Way:
+    """One run of a recording through the live pipeline."""
+
+    def __init__(
+        self,
+        reader: TapeReader,
+        tfs: Sequence[Timeframe],
+        kinds: Sequence[BarKind],
+        indicators: Sequence[Indicator],
+        rules: Sequence[Rule],
+        lateness: float,
+    ) -> None:
+        self.trades: list[Rows] = []
+        self.pipeline = Pipeline(SymbolTable(), lateness=lateness)
+        self._reader = reader
+        self._tfs, self._kinds = tfs, kinds
+        self._indicators, self._rules, self._lateness = indicators, rules, lateness
+        self._series: dict[tuple[int, int], Series] = {}
+        self._books: dict[tuple[int, int], list[SignalBook]] = {}
+        self._builders: dict[tuple[int, str], EventBars] = {}
+        self._bars: dict[str, list[Rows]] = {}
+        for tf in tfs:
+            self.pipeline.builder.add_timeframe(tf)
+        self._sinks = [
+            self.pipeline.streams["trade"].sink(self._trade),
+            self.pipeline.streams["bar"].sink(self._bar),
+        ]
+        self._sources = {
+            number: MassiveSource(channel.market, table=self.pipeline.table)
+            for number, channel in reader.channels.items()
+        }
+
+    def play(self, together: int) -> Iterator[int]:
+        """Deliver all frames, so many at once; tell how many were."""
+        done = 0
+        pairs = iter(self._reader)
+        while chunk := list(islice(pairs, together)):
+            groups: dict[int, list[Frame]] = {}
+            for channel, frame in chunk:
+                groups.setdefault(channel, []).append(frame)
+            for channel, frames in groups.items():
+                self.pipeline.deliver(self._sources[channel], frames)
+            done += len(chunk)
+            yield done
+        self.pipeline.finish()
+        for (number, name), builder in self._builders.items():
+            self._keep(number, name, builder.finish())
+        for sink in self._sinks:
+            sink.destroy()
+        self.pipeline.close()
+
+    def _trade(self, batch: Batch) -> None:
+        self.trades.append(batch.rows)
+        for number in np.unique(batch.rows["symbol"]):
+            rows = batch.rows[batch.rows["symbol"] == number]
+            for kind in self._kinds:
+                key = (int(number), kind.name)
+                if key not in self._builders:
+                    self._builders[key] = EventBars(
+                        kind, symbol=int(number), lateness=self._lateness
+                    )
+                self._keep(*key, self._builders[key].add(rows))
+
+    def _keep(self, number: int, name: str, bars: Rows) -> None:
+        if len(bars):
+            self._bars.setdefault(f"{self.pipeline.table.name(number)} {name}", []).append(bars)
+
+    def _bar(self, batch: Batch) -> None:
+        for tf in self._tfs:
+            of_tf = batch.rows[batch.rows["timeframe"] == tf.seconds]
+            for number in np.unique(of_tf["symbol"]):
+                rows = of_tf[of_tf["symbol"] == number]
+                key = (int(number), tf.seconds)
+                name = self.pipeline.table.name(int(number))
+                if key not in self._series:
+                    self._series[key] = Series(name, tf, self._indicators, 1 << 24)
+                    self._books[key] = [SignalBook(rule, name, tf.name) for rule in self._rules]
+                self._series[key].add(rows)
+                for book in self._books[key]:
+                    book.add(rows)
+
+    def found(self) -> _Found:
+        """Return what it came to."""
+        found = _Found(bars={name: np.concatenate(some) for name, some in self._bars.items()})
+        for key, series in self._series.items():
+            name = f"{series.window.symbol} {series.window.timeframe}"
+            found.bars[name] = series.window.closed()
+            found.values[name] = series.window.values()
+            for book in self._books[key]:
+                found.signals[f"{name} {book.rule.name}"] = book.standing()
+        return found
+
+
+def _batch(
+    trades: Rows,
+    table: SymbolTable,
+    tfs: Sequence[Timeframe],
+    kinds: Sequence[BarKind],
+    indicators: Sequence[Indicator],
+    rules: Sequence[Rule],
+) -> _Found:
+    found = _Found()
+    for number in np.unique(trades["symbol"]):
+        symbol = table.name(int(number))
+        own = trades[trades["symbol"] == number]
+        for kind in kinds:
+            bars = event_bars(own, kind)
+            if len(bars):
+                found.bars[f"{symbol} {kind.name}"] = bars
+        for tf in tfs:
+            name = f"{symbol} {tf}"
+            bars = newest(time_bars(own, tf))
+            found.bars[name] = bars
+            columns = [compute(indicator, bars, symbol) for indicator in indicators]
+            found.values[name] = np.hstack(columns) if columns else np.empty((len(bars), 0))
+            for rule in rules:
+                run = RuleRun(rule, symbol, tf.name)
+                found.signals[f"{name} {rule.name}"] = run.add(bars)
+    return found
