@@ -47,7 +47,7 @@ _NEAR = 1e-6
 
 @nb.njit(cache=True, nogil=True)
 def grid(low, high, tick, bins):
-    """Return the step of the grid for a range of prices, and the numbers of its end bins.
+    """Return the step of the grid for a range of prices, 1 / step, and its end bins' numbers.
 
     The step is the least that needs at most `bins` bins: 1, 2 or 5 times a power of ten, of
     the tick if it is not zero. Edges are whole multiples of the step whatever the range, so
@@ -67,17 +67,18 @@ def grid(low, high, tick, bins):
         else:
             left = middle + 1
     step = _STEPS[left] * unit
-    return step, math.floor(low / step + _NEAR), math.floor(high / step + _NEAR)
+    rate = 1.0 / step
+    return step, rate, math.floor(low * rate + _NEAR), math.floor(high * rate + _NEAR)
 
 
 @nb.njit(cache=True, nogil=True)
-def spread(low, high, volume, step, bottom, out):
+def spread(low, high, volume, step, rate, bottom, out):
     """Add the volume of a bar to the bins of `out`, evenly over its range.
 
-    `bottom` is the number of the first bin. A bar without range adds all to its price's bin.
+    `rate` is 1 / step as `grid` gave it, `bottom` the number of the first bin. A bar without range adds all to its price's bin.
     """
-    a = np.int64(math.floor(low / step + _NEAR))
-    b = np.int64(math.floor(high / step + _NEAR))
+    a = np.int64(math.floor(low * rate + _NEAR))
+    b = np.int64(math.floor(high * rate + _NEAR))
     span = high - low
     if a == b or span <= 0.0:
         out[a - bottom] += volume
@@ -91,10 +92,10 @@ def spread(low, high, volume, step, bottom, out):
 
 
 @nb.njit(cache=True, nogil=True)
-def spread_all(low, high, volume, step, bottom, out):
+def spread_all(low, high, volume, step, rate, bottom, out):
     """Add the volumes of all bars to the bins."""
     for j in range(len(low)):
-        spread(low[j], high[j], volume[j], step, bottom, out)
+        spread(low[j], high[j], volume[j], step, rate, bottom, out)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -195,14 +196,16 @@ def _measure(p, w, oldest, v, m, runs):
     for j in range(1, len(w)):
         low = min(low, w[j]["low"])
         high = max(high, w[j]["high"])
-    step, bottom, top = grid(low, high, p["tick"], p["bins"])
+    step, rate, bottom, top = grid(low, high, p["tick"], p["bins"])
     bottom = np.int64(bottom)
     n = np.int64(top) - bottom + 1
     for j in range(n):
         v[j] = 0.0
-    for j in range(oldest, oldest + len(w)):  # by age: the same bits wherever the ring begins
-        row = w[j % len(w)]
-        spread(row["low"], row["high"], row["volume"], step, bottom, v)
+    # By age: the same bits wherever the ring begins.
+    for j in range(oldest, len(w)):
+        spread(w[j]["low"], w[j]["high"], w[j]["volume"], step, rate, bottom, v)
+    for j in range(oldest):
+        spread(w[j]["low"], w[j]["high"], w[j]["volume"], step, rate, bottom, v)
     total = 0.0
     for j in range(n):
         total += v[j]

@@ -192,7 +192,8 @@ class StudyRun:
             used, made = kernel(self._p, self._s, self._w, self._z, rows[at:], out)
             at += used
             self._append(out[:made])
-            out[:made] = np.zeros((), out.dtype)
+            if at < len(rows):
+                out[:made] = np.zeros((), out.dtype)
         self.count += len(rows)
         news = self._events[begin : self._known]
         news.flags.writeable = False

@@ -120,11 +120,11 @@ def _trades(rows: pd.DataFrame | Rows) -> tuple[Values, Values]:
 def _binned(low: Values, high: Values, volume: Values, values: dict[str, Value]) -> Profile:
     if not len(low):
         return _made(np.empty(0), np.empty(0), np.empty(0), values)
-    step, bottom, top = kernel.grid(
+    step, rate, bottom, top = kernel.grid(
         float(low.min()), float(high.max()), float(values["tick"]), int(values["bins"])
     )
     out = np.zeros(int(top) - int(bottom) + 1)
-    kernel.spread_all(low, high, volume, step, int(bottom), out)
+    kernel.spread_all(low, high, volume, step, rate, int(bottom), out)
     edges = (np.arange(len(out) + 1) + int(bottom)) * step
     return _made(edges[:-1], edges[1:], out, values)
 
