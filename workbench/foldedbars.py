@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from workbench.folding import Spans, checked_bars, fold_spans, straddles
+from workbench.folding import Spans, checked_bars, fold_spans, joined, straddles
 from workbench.kernels.folding import NEVER
 from workbench.records import BAR, CLOSED, FORMING, REVISED, Rows
 
@@ -84,7 +84,7 @@ class FoldedBars:
         for a, b in pairwise(cuts):
             if b > a:
                 self._take(bars[a:b], int(starts[a]), int(ends[a]), int(last[b - 1]), out)
-        return np.concatenate(out) if out else np.zeros(0, BAR)
+        return joined(out)
 
     def advance(self, clock: int) -> Rows:
         """Return the bars whose span has ended by the market's time given in ns UTC.
@@ -92,7 +92,7 @@ class FoldedBars:
         Call it when every smaller bar up to then has been added.
         """
         parts = [self._close(p) for p in self._pieces if not p.closed and p.end <= clock]
-        return np.concatenate(parts) if parts else np.zeros(0, BAR)
+        return joined(parts)
 
     def forming(self, more: Rows | None = None) -> Rows:
         """Return the bars that are not closed, as they stand, oldest first.
@@ -104,14 +104,14 @@ class FoldedBars:
         """
         if more is None or not len(more):
             open_ = [self._made(p, FORMING) for p in self._pieces if not p.closed]
-            return np.concatenate(open_) if open_ else np.zeros(0, BAR)
+            return joined(open_)
         ahead = FoldedBars(self.spans, keep=self._keep)
         ahead._pieces = [p.copy() for p in self._pieces]
         closed = ahead.add(more)
         closed["state"] = FORMING
         known = {p.start for p in self._pieces if p.closed}
         fresh = closed[[int(t) not in known for t in closed["time"]]]
-        return np.concatenate([fresh, ahead.forming()])
+        return joined([fresh, ahead.forming()])
 
     def _take(self, bars: Rows, start: int, end: int, last: int, out: list[Rows]) -> None:
         pieces = self._pieces

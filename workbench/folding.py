@@ -23,6 +23,7 @@ __all__ = [
     "fixed",
     "fold_bars",
     "fold_spans",
+    "joined",
     "newest_bars",
     "straddles",
 ]
@@ -212,7 +213,19 @@ def fold_spans(bars: Rows, starts: _Times, code: int) -> Rows:
         at, n = kernel.fold(fixed(starts), fixed(bars), at, state[0], code, out)
         parts.append(out[:n].copy())
     n = kernel.show(state[0], code, 2, 0, out)
-    return np.concatenate([*parts, out[:n]])
+    return joined([*parts, out[:n].copy()])
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return bars one after the other.
+
+    Joining records makes NumPy compare their fields, which takes longer than most of the work
+    on a bar: empty parts are left out first.
+    """
+    some = [part for part in parts if len(part)]
+    if not some:
+        return np.zeros(0, BAR)
+    return some[0] if len(some) == 1 else np.concatenate(some)
 
 
 def fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import UnknownTimeframeError
-from workbench.folding import bar_rows, checked_bars, fixed, newest_bars
+from workbench.folding import bar_rows, checked_bars, fixed, joined, newest_bars
 from workbench.kernels import pricebars as kernel
 from workbench.kinds import BarKind, bar_kind
 from workbench.records import BAR, FORMING, Rows
@@ -122,20 +122,22 @@ class PriceBars:
         array of BAR
             State FORMING. With bars given also the rows these would finish.
         """
-        state, parts = self._s, []
+        state = self._s
+        parts: list[Rows] = []
         if bars is not None and len(bars):
             self._check(bars)
             state = self._s.copy()
             parts.append(self._run(state, bars[bars["time"] > self._last]))
         out = np.zeros(1, BAR)
         parts.append(out[: kernel.unfinished(self._p[0], state[0], self._family, out)])
-        rows = np.concatenate(parts)
+        rows = joined(parts)
         rows["state"] = FORMING
         return rows
 
     def _run(self, state: Rows, bars: Rows) -> Rows:
         out = np.zeros(min(len(bars), _ROOM) + 1, BAR)
-        parts, at = [out[:0].copy()], 0
+        parts: list[Rows] = []
+        at = 0
         bars = fixed(bars)
         p, s = self._p[0], state[0]
         while at < len(bars):
@@ -148,7 +150,7 @@ class PriceBars:
             else:
                 at, n = kernel.point_figure(p, s, bars, at, out)
             parts.append(out[:n].copy())
-        return np.concatenate(parts)
+        return joined(parts)
 
     def _check(self, bars: Rows) -> None:
         checked_bars(bars)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from workbench.bars import BarBuilder, Overdue, time_bars
 from workbench.conditions import NO_VOLUME, RESTRICTED
+from workbench.folding import joined
 from workbench.kernels import bars as bar_kernel
 from workbench.kernels import tapebars as kernel
 from workbench.kernels.barstate import NEVER
 from workbench.kernels.exact import rounded
-from workbench.records import BAR, Rows
+from workbench.records import Rows
 from workbench.timeframes import Timeframe, timeframe
 
 __all__ = ["TapeBuilder", "Unpriced", "tape_bars"]
@@ -72,7 +73,7 @@ class TapeBuilder(BarBuilder):
         # price of a bar reaches it while it is at hand, however many intervals are given.
         shortest = min((tf.ns for tf in self.timeframes), default=1 << 62)
         cuts = np.flatnonzero(np.diff(trades["time"] // shortest)) + 1
-        return np.concatenate([self._add(some) for some in np.split(trades, cuts)])
+        return joined([self._add(some) for some in np.split(trades, cuts)])
 
     def _add(self, trades: Rows) -> Rows:
         eligible, others, nothing = _parted(trades)
@@ -89,7 +90,7 @@ class TapeBuilder(BarBuilder):
         if self._waits and len(eligible):
             parts.append(self._settle(np.unique(eligible["symbol"]).astype(np.int64)))
             self._waits = bool((self._waiting["start"] != NEVER).any())
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined(parts)
 
     def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
         """Begin a timeframe of a symbol as if it had been there for these trades already."""
@@ -151,7 +152,7 @@ class TapeBuilder(BarBuilder):
         one = np.zeros(1, kernel.WAITING)
         rows = rows.view()
         rows.flags.writeable = False
-        parts, start = [np.zeros(0, BAR)], 0
+        parts, start = [], 0
         while start < len(rows):
             start, n, m, waits = kernel.restrict(
                 self._head, self._now, self._slots, self._waiting, self._lost, self._tfs,
@@ -161,17 +162,17 @@ class TapeBuilder(BarBuilder):
             self._waits |= waits > 0
             for row, j in self._overdue[:m]:
                 self.overdue.append(Overdue(rows[row : row + 1].copy(), self.timeframes[j]))
-        return np.concatenate(parts)
+        return joined(parts)
 
     def _settle(self, symbols: npt.NDArray[np.int64]) -> Rows:
         self._room()
-        parts, start = [np.zeros(0, BAR)], 0
+        parts, start = [], 0
         while start < len(symbols):
             start, n = kernel.settle(
                 self._now, self._slots, self._waiting, self._tfs, symbols, start, self._out
             )
             parts.append(self._out[:n].copy())
-        return np.concatenate(parts)
+        return joined(parts)
 
     def _room(self) -> None:
         """Let what waits have the places that the bars have."""
