@@ -75,7 +75,8 @@ def grid(low, high, tick, bins):
 def spread(low, high, volume, step, rate, bottom, out):
     """Add the volume of a bar to the bins of `out`, evenly over its range.
 
-    `rate` is 1 / step as `grid` gave it, `bottom` the number of the first bin. A bar without range adds all to its price's bin.
+    `rate` is 1 / step as `grid` gave it, `bottom` the number of the first bin. A bar
+    without range adds all to its price's bin.
     """
     a = np.int64(math.floor(low * rate + _NEAR))
     b = np.int64(math.floor(high * rate + _NEAR))
