@@ -168,7 +168,7 @@ def test_unknown_names_and_parameters() -> None:
         indicator("sma", width=3)
     with pytest.raises(ConfigError, match="it has none"):
         indicator("vwap", length=3)
-    assert indicator("EMA").parameters == {"length": 20}
+    assert indicator("SMA").parameters == {"length": 20}
 
 
 def test_columns_that_are_missing() -> None:

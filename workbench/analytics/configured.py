@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.analytics.inputs import check_order
-from workbench.analytics.parameters import Value, read, shown
+from workbench.analytics.parameters import Choice, Value, read, shown
 from workbench.analytics.run import Run, compute
 from workbench.analytics.spec import Spec
 from workbench.errors import ConfigError
@@ -80,14 +80,14 @@ class Indicator:
 
     @property
     def label(self) -> str:
-        """Name and parameters for a legend: "EMA 20"."""
-        words = [self.spec.name.upper(), *map(shown, self.parameters.values())]
+        """Name and parameters for a legend: "EMA 20"; choices only where they were made."""
+        words = [self.spec.name.upper(), *self._told()]
         return " ".join(words + (["of", ", ".join(self.of)] if self.of else []))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Names of its outputs as columns: ("ema_20",)."""
-        base = "_".join([self.spec.name, *map(shown, self.parameters.values()), *self.of])
+        base = "_".join([self.spec.name, *self._told(), *self.of])
         if len(self.spec.outputs) == 1:
             return (base,)
         return tuple(f"{base}_{output}" for output in self.spec.outputs)
@@ -114,12 +114,21 @@ class Indicator:
 
     def __repr__(self) -> str:
         values = [
-            f"{name}={value!r}" if isinstance(value, str) else f"{name}={value:g}"
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
             for name, value in self.parameters.items()
         ]
         if self.of:
             values.append(f"of={self.of[0] if len(self.of) == 1 else self.of!r}")
         return f"{self.spec.name}({', '.join(values)})"
+
+    def _told(self) -> list[str]:
+        """Return the parameters that labels and keys tell: not a choice left as it is."""
+        kinds = self.spec.parameters
+        return [
+            shown(value)
+            for name, value in self.parameters.items()
+            if not (isinstance(kinds[name], Choice) and value == kinds[name].default)
+        ]
 
     def __hash__(self) -> int:
         return hash(self.keys)

@@ -10,13 +10,19 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-__all__ = ["EMA", "SMA", "ema", "sma"]
+from workbench.kernels.sliding import CHUNK, sums, weighted_sums
 
-#: Running sums are made anew from their window this often, so that they cannot drift.
-ANCHOR = 64
+__all__ = ["HMA", "SMA", "VWMA", "WMA", "hma", "sma", "vwma", "wma"]
 
-SMA = [("count", "i8"), ("sum", "f8"), ("ring", "f8")]
-EMA = [("count", "i8"), ("mean", "f8")]
+SMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("ring", "f8")]
+WMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("rise", "f8"), ("ring", "f8")]
+VWMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("weight", "f8"), ("ring", "f8"),
+        ("weights", "f8")]  # fmt: skip
+HMA = [("count", "i8"),
+       ("at", "i8"), ("head", "f8"), ("rise", "f8"), ("ring", "f8"),
+       ("half_at", "i8"), ("half_head", "f8"), ("half_rise", "f8"), ("half_ring", "f8"),
+       ("last_at", "i8"), ("last_head", "f8"), ("last_rise", "f8"),
+       ("last_ring", "f8")]  # fmt: skip
 
 
 @nb.njit(cache=True, nogil=True)
@@ -24,50 +30,108 @@ def sma(p, s, bars, out):
     """Mean of the last `length` values; NaN before."""
     length = p["length"]
     count = s[0]["count"]
-    total = s[0]["sum"]
-    close = bars.close
-    for i in range(len(close)):
-        x = close[i]
-        at = count % length
-        if count < length:
-            total += x
-        else:
-            total += x - s[at]["ring"]
-        s[at]["ring"] = x
-        count += 1
-        if count % ANCHOR == 0:
-            total = 0.0
-            held = min(count, length)
-            for k in range(held):
-                total += s[k]["ring"]
-        out[i, 0] = total / length if count >= length else np.nan
-    s[0]["count"] = count
-    s[0]["sum"] = total
+    line = out.reshape(len(out))
+    at, head = sums(
+        bars.close, line, s["ring"], length, s[0]["at"], s[0]["head"], np.float64(1.0) / length
+    )
+    for i in range(min(len(line), max(0, length - 1 - count))):
+        line[i] = np.nan
+    s[0]["count"] = count + len(line)
+    s[0]["at"] = at
+    s[0]["head"] = head
 
 
 @nb.njit(cache=True, nogil=True)
-def ema(p, s, bars, out):
-    """Exponential mean with factor 2 / (length + 1), seeded by the mean of the first values."""
+def wma(p, s, bars, out):
+    """Mean of the last `length` values, weighted `length` (the newest) down to 1; NaN before."""
     length = p["length"]
     count = s[0]["count"]
-    mean = s[0]["mean"]
-    weight = 2.0 / (length + 1.0)
-    rest = 1.0 - weight
-    close = bars.close
-    n = len(close)
-    i = 0
-    while i < n and count < length:
-        mean += close[i]
-        count += 1
-        if count == length:
-            mean /= length
-            out[i, 0] = mean
-        else:
-            out[i, 0] = np.nan
-        i += 1
-    while i < n:
-        mean = mean * rest + close[i] * weight
-        out[i, 0] = mean
-        i += 1
+    line = out.reshape(len(out))
+    scale = np.float64(2.0) / (length * (length + 1.0))
+    at, head, rise = weighted_sums(
+        bars.close, line, s["ring"], length, s[0]["at"], s[0]["head"], s[0]["rise"], scale
+    )
+    for i in range(min(len(line), max(0, length - 1 - count))):
+        line[i] = np.nan
+    s[0]["count"] = count + len(line)
+    s[0]["at"] = at
+    s[0]["head"] = head
+    s[0]["rise"] = rise
+
+
+@nb.njit(cache=True, nogil=True)
+def vwma(p, s, bars, out):
+    """Mean of the last `length` values weighted by volume; NaN before, and without volume."""
+    length = p["length"]
+    count = s[0]["count"]
+    at = s[0]["at"]
+    head = s[0]["head"]
+    weight = s[0]["weight"]
+    line = out.reshape(len(out))
+    n = len(line)
+    room = np.empty((2, min(n, CHUNK)))
+    for start in range(0, n, CHUNK):
+        stop = min(n, start + CHUNK)
+        close = bars.close[start:stop]
+        volume = bars.volume[start:stop]
+        rows = stop - start
+        products = room[0, :rows]
+        volumes = room[1, :rows]
+        for k in range(rows):
+            products[k] = close[k] * volume[k]
+        part = line[start:stop]
+        _, weight = sums(volume, volumes, s["weights"], length, at, weight, 1.0)
+        at, head = sums(products, part, s["ring"], length, at, head, 1.0)
+        for k in range(rows):
+            total = volumes[k]
+            part[k] = part[k] / total if total > 0.0 else np.nan
+    for i in range(min(n, max(0, length - 1 - count))):
+        line[i] = np.nan
+    s[0]["count"] = count + n
+    s[0]["at"] = at
+    s[0]["head"] = head
+    s[0]["weight"] = weight
+
+
+@nb.njit(cache=True, nogil=True)
+def hma(p, s, bars, out):
+    """Weighted mean over sqrt(length) of twice that over length / 2 less that over length.
+
+    Half and root are rounded down.
+    """
+    length = p["length"]
+    half = max(1, length // 2)
+    last = max(1, int(np.sqrt(length)))
+    whole_scale = np.float64(2.0) / (length * (length + 1.0))
+    half_scale = np.float64(4.0) / (half * (half + 1.0))
+    last_scale = np.float64(2.0) / (last * (last + 1.0))
+    count = s[0]["count"]
+    at, head, rise = s[0]["at"], s[0]["head"], s[0]["rise"]
+    half_at, half_head, half_rise = s[0]["half_at"], s[0]["half_head"], s[0]["half_rise"]
+    last_at, last_head, last_rise = s[0]["last_at"], s[0]["last_head"], s[0]["last_rise"]
+    line = out.reshape(len(out))
+    n = len(line)
+    room = np.empty(min(n, CHUNK))
+    for start in range(0, n, CHUNK):
+        close = bars.close[start : start + CHUNK]
+        part = line[start : start + CHUNK]
+        rows = len(close)
+        twice = room[:rows]
+        at, head, rise = weighted_sums(close, part, s["ring"], length, at, head, rise, whole_scale)
+        half_at, half_head, half_rise = weighted_sums(
+            close, twice, s["half_ring"], half, half_at, half_head, half_rise, half_scale
+        )
+        for k in range(rows):
+            twice[k] -= part[k]
+        ready = min(rows, max(0, length - 1 - count))  # the difference has a value from here
+        last_at, last_head, last_rise = weighted_sums(
+            twice[ready:], part[ready:], s["last_ring"], last, last_at, last_head, last_rise,
+            last_scale,
+        )  # fmt: skip
+        for k in range(min(rows, max(0, length + last - 2 - count))):
+            part[k] = np.nan
+        count += rows
     s[0]["count"] = count
-    s[0]["mean"] = mean
+    s[0]["at"], s[0]["head"], s[0]["rise"] = at, head, rise
+    s[0]["half_at"], s[0]["half_head"], s[0]["half_rise"] = half_at, half_head, half_rise
+    s[0]["last_at"], s[0]["last_head"], s[0]["last_rise"] = last_at, last_head, last_rise

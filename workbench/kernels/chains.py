@@ -1,0 +1,304 @@
+"""Exponential means of exponential means: kernels `fn(p, s, bars, out)` (see `averages`).
+
+Long columns are cut into parts that run side by side, as `smoothing` explains.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from workbench.kernels.smoothing import STEP, calm, grown, lead_of
+
+__all__ = ["DEMA", "T3", "TEMA", "TRIX", "dema", "t3", "tema", "trix"]
+
+DEMA = [("count", "i8"), ("one", "f8"), ("two", "f8")]
+TEMA = [("count", "i8"), ("one", "f8"), ("two", "f8"), ("three", "f8")]
+TRIX = [*TEMA, ("last", "f8")]
+T3 = [("count", "i8"), *((f"mean_{k}", "f8") for k in range(6))]
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _needs(seed, length):
+    """Return how many values seed the first mean of a chain, and each mean after it."""
+    if seed == 0:
+        return length, length
+    if seed == 1:
+        return length, np.int64(1)
+    return np.int64(1), np.int64(1)
+
+
+@nb.njit(cache=True, nogil=True)
+def dema(p, s, bars, out):
+    """Twice an exponential mean less the exponential mean of it."""
+    length = p["length"]
+    need, next_need = _needs(p["seed"], length)
+    weight = np.float64(2.0) / (length + 1.0)
+    rest = 1.0 - weight
+    count, one, two = s[0]["count"], s[0]["one"], s[0]["two"]
+    close = bars.close
+    line = out.reshape(len(out))
+    n = len(close)
+    second = need - 1  # the row from which on the second mean takes values
+    ready = second + next_need
+    i = 0
+    while i < n and count < ready:
+        one = grown(one, close[i], count, need, weight, rest)
+        if count >= second:
+            two = grown(two, one, count - second, next_need, weight, rest)
+        count += 1
+        line[i] = 2.0 * one - two if count == ready else np.nan
+        i += 1
+    lead = lead_of(weight, 2)
+    if n - i > 32 * lead:
+        start = i + (-count) % STEP
+        one, two = _double(close, line, i, start, count, one, two, weight)
+        part = (n - start) // (4 * STEP) * STEP
+        one, two = _doubles(close, line, start, part, lead, one, two, weight)
+        count += start + 4 * part - i
+        i = start + 4 * part
+    one, two = _double(close, line, i, n, count, one, two, weight)
+    s[0]["count"], s[0]["one"], s[0]["two"] = count + n - i, one, two
+
+
+@nb.njit(cache=True, nogil=True)
+def _double(close, line, i, stop, count, one, two, weight):
+    """Do rows `i` to `stop`, `count` values after the first; return both means."""
+    rest = 1.0 - weight
+    while i < stop:
+        pause = min(stop, i + STEP - count % STEP)
+        for k in range(i, pause):
+            one = one * rest + close[k] * weight
+            two = two * rest + one * weight
+            line[k] = 2.0 * one - two
+        count += pause - i
+        i = pause
+        if count % STEP == 0:
+            one, two = calm(one), calm(two)
+    return one, two
+
+
+@nb.njit(cache=True, nogil=True)
+def _doubles(close, line, i, part, lead, one, two, weight):
+    """Do four parts from row `i`, which begins a step; return both means."""
+    rest = 1.0 - weight
+    size = np.uint64(part)
+    a = np.uint64(i)
+    b = a + size
+    c = b + size
+    d = c + size
+    early = np.uint64(lead)
+    one_a, two_a = one, two
+    one_b = two_b = close[b - early] + 0.0
+    one_c = two_c = close[c - early] + 0.0
+    one_d = two_d = close[d - early] + 0.0
+    for step in range(0, lead, STEP):
+        for j in range(step, step + STEP):
+            k = np.uint64(j)
+            one_b = one_b * rest + close[b - early + k] * weight
+            two_b = two_b * rest + one_b * weight
+            one_c = one_c * rest + close[c - early + k] * weight
+            two_c = two_c * rest + one_c * weight
+            one_d = one_d * rest + close[d - early + k] * weight
+            two_d = two_d * rest + one_d * weight
+        one_b, one_c, one_d = calm(one_b), calm(one_c), calm(one_d)
+        two_b, two_c, two_d = calm(two_b), calm(two_c), calm(two_d)
+    begun_b, begun_c, begun_d = (one_b, two_b), (one_c, two_c), (one_d, two_d)
+    for step in range(0, part, STEP):
+        for j in range(step, step + STEP):
+            k = np.uint64(j)
+            one_a = one_a * rest + close[a + k] * weight
+            two_a = two_a * rest + one_a * weight
+            line[a + k] = 2.0 * one_a - two_a
+            one_b = one_b * rest + close[b + k] * weight
+            two_b = two_b * rest + one_b * weight
+            line[b + k] = 2.0 * one_b - two_b
+            one_c = one_c * rest + close[c + k] * weight
+            two_c = two_c * rest + one_c * weight
+            line[c + k] = 2.0 * one_c - two_c
+            one_d = one_d * rest + close[d + k] * weight
+            two_d = two_d * rest + one_d * weight
+            line[d + k] = 2.0 * one_d - two_d
+        one_a, one_b, one_c, one_d = calm(one_a), calm(one_b), calm(one_c), calm(one_d)
+        two_a, two_b, two_c, two_d = calm(two_a), calm(two_b), calm(two_c), calm(two_d)
+    if (one_a, two_a) != begun_b:
+        one_b, two_b = _double(close, line, i + part, i + 2 * part, 0, one_a, two_a, weight)
+    if (one_b, two_b) != begun_c:
+        one_c, two_c = _double(close, line, i + 2 * part, i + 3 * part, 0, one_b, two_b, weight)
+    if (one_c, two_c) != begun_d:
+        one_d, two_d = _double(close, line, i + 3 * part, i + 4 * part, 0, one_c, two_c, weight)
+    return one_d, two_d
+
+
+@nb.njit(cache=True, nogil=True)
+def tema(p, s, bars, out):
+    """Three times the difference of an exponential mean and the mean of it, plus the mean of that.
+
+    The last is the exponential mean of the second.
+    """
+    length = p["length"]
+    need, next_need = _needs(p["seed"], length)
+    weight = np.float64(2.0) / (length + 1.0)
+    line = out.reshape(len(out))
+    _triple(s, bars.close, line, need, next_need, weight, 3.0)
+
+
+@nb.njit(cache=True, nogil=True)
+def trix(p, s, bars, out):
+    """Change of a triple exponential mean from bar to bar, in percent; 0 where it is zero."""
+    length = p["length"]
+    need, next_need = _needs(p["seed"], length)
+    weight = np.float64(2.0) / (length + 1.0)
+    before = s[0]["count"]
+    line = out.reshape(len(out))
+    n = len(line)
+    _triple(s, bars.close, line, need, next_need, weight, 0.0)
+    last = s[0]["last"]
+    begun = need + 2 * next_need - 3  # the first row that has a mean
+    if n > 0:
+        s[0]["last"] = line[n - 1]
+    for k in range(n):
+        mean = line[k]
+        line[k] = 100.0 * (mean / last - 1.0) if last != 0.0 else 0.0
+        last = mean
+    for k in range(min(n, max(0, begun + 1 - before))):
+        line[k] = np.nan
+
+
+@nb.njit(cache=True, nogil=True)
+def _triple(s, close, line, need, next_need, weight, share):
+    """Write the third mean, and `share` times what the first is above the second, to `line`."""
+    rest = 1.0 - weight
+    count, one, two, three = s[0]["count"], s[0]["one"], s[0]["two"], s[0]["three"]
+    n = len(close)
+    second = need - 1
+    third = second + next_need - 1
+    ready = third + next_need
+    i = 0
+    while i < n and count < ready:
+        one = grown(one, close[i], count, need, weight, rest)
+        if count >= second:
+            two = grown(two, one, count - second, next_need, weight, rest)
+        if count >= third:
+            three = grown(three, two, count - third, next_need, weight, rest)
+        count += 1
+        line[i] = np.nan
+        if count == ready:
+            line[i] = share * (one - two) + three
+        i += 1
+    lead = lead_of(weight, 3)
+    if n - i > 32 * lead:
+        start = i + (-count) % STEP
+        one, two, three = _treble(close, line, i, start, count, one, two, three, weight, share)
+        part = (n - start) // (2 * STEP) * STEP
+        one, two, three = _trebles(close, line, start, part, lead, one, two, three, weight, share)
+        count += start + 2 * part - i
+        i = start + 2 * part
+    one, two, three = _treble(close, line, i, n, count, one, two, three, weight, share)
+    s[0]["count"], s[0]["one"], s[0]["two"], s[0]["three"] = count + n - i, one, two, three
+
+
+@nb.njit(cache=True, nogil=True)
+def _treble(close, line, i, stop, count, one, two, three, weight, share):
+    """Do rows `i` to `stop`, `count` values after the first; return the three means."""
+    rest = 1.0 - weight
+    while i < stop:
+        pause = min(stop, i + STEP - count % STEP)
+        for k in range(i, pause):
+            one = one * rest + close[k] * weight
+            two = two * rest + one * weight
+            three = three * rest + two * weight
+            line[k] = share * (one - two) + three
+        count += pause - i
+        i = pause
+        if count % STEP == 0:
+            one, two, three = calm(one), calm(two), calm(three)
+    return one, two, three
+
+
+@nb.njit(cache=True, nogil=True)
+def _trebles(close, line, i, part, lead, one, two, three, weight, share):
+    """Do two parts from row `i`, which begins a step; return the three means."""
+    rest = 1.0 - weight
+    a = np.uint64(i)
+    b = a + np.uint64(part)
+    early = np.uint64(lead)
+    one_a, two_a, three_a = one, two, three
+    one_b = two_b = three_b = close[b - early] + 0.0
+    for step in range(0, lead, STEP):
+        for j in range(step, step + STEP):
+            one_b = one_b * rest + close[b - early + np.uint64(j)] * weight
+            two_b = two_b * rest + one_b * weight
+            three_b = three_b * rest + two_b * weight
+        one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
+    begun = (one_b, two_b, three_b)
+    for step in range(0, part, STEP):
+        for j in range(step, step + STEP):
+            k = np.uint64(j)
+            one_a = one_a * rest + close[a + k] * weight
+            two_a = two_a * rest + one_a * weight
+            three_a = three_a * rest + two_a * weight
+            line[a + k] = share * (one_a - two_a) + three_a
+            one_b = one_b * rest + close[b + k] * weight
+            two_b = two_b * rest + one_b * weight
+            three_b = three_b * rest + two_b * weight
+            line[b + k] = share * (one_b - two_b) + three_b
+        one_a, two_a, three_a = calm(one_a), calm(two_a), calm(three_a)
+        one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
+    if (one_a, two_a, three_a) != begun:
+        return _treble(close, line, i + part, i + 2 * part, 0, one_a, two_a, three_a, weight, share)
+    return one_b, two_b, three_b
+
+
+@nb.njit(cache=True, nogil=True)
+def t3(p, s, bars, out):
+    """Tillson's mean: a sum of the third to the sixth of six exponential means in a row."""
+    length = p["length"]
+    v = p["factor"]
+    weight = np.float64(2.0) / (length + 1.0)
+    rest = 1.0 - weight
+    c6 = -v * v * v
+    c5 = 3.0 * (v * v - c6)
+    c4 = -6.0 * v * v - 3.0 * (v - c6)
+    c3 = 1.0 + 3.0 * v - c6 + 3.0 * v * v
+    count = s[0]["count"]
+    m0, m1, m2 = s[0]["mean_0"], s[0]["mean_1"], s[0]["mean_2"]
+    m3, m4, m5 = s[0]["mean_3"], s[0]["mean_4"], s[0]["mean_5"]
+    close = bars.close
+    line = out.reshape(len(out))
+    n = len(close)
+    more = length - 1
+    ready = 6 * more + 1
+    i = 0
+    while i < n and count < ready:
+        m0 = grown(m0, close[i], count, length, weight, rest)
+        if count >= more:
+            m1 = grown(m1, m0, count - more, length, weight, rest)
+        if count >= 2 * more:
+            m2 = grown(m2, m1, count - 2 * more, length, weight, rest)
+        if count >= 3 * more:
+            m3 = grown(m3, m2, count - 3 * more, length, weight, rest)
+        if count >= 4 * more:
+            m4 = grown(m4, m3, count - 4 * more, length, weight, rest)
+        if count >= 5 * more:
+            m5 = grown(m5, m4, count - 5 * more, length, weight, rest)
+        count += 1
+        line[i] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2 if count == ready else np.nan
+        i += 1
+    while i < n:
+        pause = min(n, i + STEP - count % STEP)
+        for k in range(i, pause):
+            m0 = m0 * rest + close[k] * weight
+            m1 = m1 * rest + m0 * weight
+            m2 = m2 * rest + m1 * weight
+            m3 = m3 * rest + m2 * weight
+            m4 = m4 * rest + m3 * weight
+            m5 = m5 * rest + m4 * weight
+            line[k] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2
+        count += pause - i
+        i = pause
+        if count % STEP == 0:
+            m0, m1, m2, m3, m4, m5 = calm(m0), calm(m1), calm(m2), calm(m3), calm(m4), calm(m5)
+    s[0]["count"] = count
+    s[0]["mean_0"], s[0]["mean_1"], s[0]["mean_2"] = m0, m1, m2
+    s[0]["mean_3"], s[0]["mean_4"], s[0]["mean_5"] = m3, m4, m5
