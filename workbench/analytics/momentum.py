@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.analytics.spec import Spec, length, one
+from workbench.analytics.parameters import Choice
+from workbench.analytics.spec import Spec, length, one, per_length
 from workbench.kernels import momentum as kernels
 
 __all__ = ["SPECS"]
@@ -25,5 +26,66 @@ SPECS: tuple[Spec, ...] = (
         source="Wilder 1978, New Concepts in Technical Trading Systems",
         bounds=(0.0, 100.0),
         levels=(30.0, 70.0),
+    ),
+    Spec(
+        name="cmo",
+        title="Chande momentum oscillator",
+        family="Momentum",
+        kernel=kernels.cmo,
+        inputs=("close",),
+        outputs=("cmo",),
+        parameters={
+            **length(14, "bars of smoothing, or changes summed"),
+            "form": Choice(
+                "wilder", ("wilder", "sums"), "smoothed as RSI (TA-Lib), or Chande's plain sums"
+            ),
+        },
+        state=kernels.CMO,
+        slots=lambda p: p["length"] if p["form"] == "sums" else 1,
+        warmup=lambda p: p["length"],
+        pane="own",
+        text="Rises less falls in all changes, -100 to 100, smoothed as Wilder did unless "
+        "`form` is sums; 0 while nothing moved.",
+        source="Chande and Kroll 1994, The New Technical Trader",
+        bounds=(-100.0, 100.0),
+        levels=(-50.0, 50.0),
+    ),
+    Spec(
+        name="mom",
+        title="Momentum",
+        family="Momentum",
+        kernel=kernels.mom,
+        inputs=("close",),
+        outputs=("mom",),
+        parameters=length(10, "bars to look back"),
+        state=kernels.CHANGE,
+        slots=per_length,
+        warmup=lambda p: p["length"],
+        pane="own",
+        text="The close less the close `length` bars before.",
+        source="difference",
+        levels=(0.0,),
+    ),
+    Spec(
+        name="roc",
+        title="Rate of change",
+        family="Momentum",
+        kernel=kernels.roc,
+        inputs=("close",),
+        outputs=("roc",),
+        parameters={
+            **length(10, "bars to look back"),
+            "form": Choice(
+                "percent", ("percent", "fraction", "ratio"), "5 %, 0.05 or 1.05 for the same rise"
+            ),
+        },
+        state=kernels.CHANGE,
+        slots=per_length,
+        warmup=lambda p: p["length"],
+        pane="own",
+        text="The change of the close since `length` bars before, relative to it; 0 where that "
+        "close is 0.",
+        source="relative difference",
+        levels=(0.0,),
     ),
 )
