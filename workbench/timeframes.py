@@ -39,6 +39,11 @@ class Timeframe:
     name: str
 
     @property
+    def code(self) -> int:
+        """What the field `timeframe` of its bars holds: the seconds."""
+        return self.seconds
+
+    @property
     def ns(self) -> int:
         """Length in nanoseconds."""
         return self.seconds * 1_000_000_000

@@ -8,13 +8,17 @@ import numpy as np
 
 from workbench.analytics import Indicator
 from workbench.bars import BarBuilder
+from workbench.flow.kindbars import KindBars, base_of
 from workbench.flow.series import Series
 from workbench.flow.window import Window
-from workbench.records import Batch, Rows
+from workbench.kinds import BarKind, kind_of
+from workbench.records import Batch, Rows, empty
 from workbench.symbols import SymbolTable
-from workbench.timeframes import Timeframe, timeframe
+from workbench.timeframes import Timeframe
 
 __all__ = ["Board"]
+
+_LOW, _SIGN = 0xFFFFFFFF, 0x80000000
 
 
 class Board:
@@ -27,25 +31,34 @@ class Board:
         Tells the forming bars.
     capacity : int
         Closed bars a window keeps.
+    kinds : KindBars or None
+        Tells the unfinished bars of other kinds.
     """
 
-    def __init__(self, table: SymbolTable, builder: BarBuilder, capacity: int) -> None:
+    def __init__(
+        self,
+        table: SymbolTable,
+        builder: BarBuilder,
+        capacity: int,
+        kinds: KindBars | None = None,
+    ) -> None:
         self.capacity = capacity
         self.every = False  # whether series of any bars that come are kept
         self._table = table
         self._builder = builder
+        self._kinds = kinds or KindBars(0.0)
         self._series: dict[tuple[int, int], list[Series]] = {}
 
     def __len__(self) -> int:
         return sum(len(some) for some in self._series.values())
 
-    def base(self, symbol: int, tf: Timeframe) -> Series | None:
+    def base(self, symbol: int, tf: Timeframe | BarKind) -> Series | None:
         """Return the series of a symbol and timeframe without indicators, or None."""
-        some = self._series.get((symbol, tf.seconds), ())
+        some = self._series.get((symbol, tf.code), ())
         return next((s for s in some if not s.indicators), None)
 
     def open(
-        self, symbol: int, tf: Timeframe, indicators: Sequence[Indicator], past: Rows
+        self, symbol: int, tf: Timeframe | BarKind, indicators: Sequence[Indicator], past: Rows
     ) -> Series:
         """Return the series with these indicators, made and filled if it is not there.
 
@@ -57,7 +70,7 @@ class Board:
         past : array of BAR
             Closed bars to begin with, in order of time.
         """
-        some = self._series.setdefault((symbol, tf.seconds), [])
+        some = self._series.setdefault((symbol, tf.code), [])
         wanted = tuple(indicators)
         for series in some:
             if series.indicators == wanted:
@@ -81,23 +94,23 @@ class Board:
                     return not some and self._series.pop(key, None) is not None
         return False
 
-    def drop(self, symbol: int, tf: Timeframe) -> None:
+    def drop(self, symbol: int, tf: Timeframe | BarKind) -> None:
         """Forget the series of a symbol and timeframe that nobody watches."""
-        key = (symbol, tf.seconds)
+        key = (symbol, tf.code)
         left = [s for s in self._series.get(key, ()) if s.users]
         if left:
             self._series[key] = left
         else:
             self._series.pop(key, None)
 
-    def watched(self, symbol: int, tf: Timeframe) -> bool:
+    def watched(self, symbol: int, tf: Timeframe | BarKind) -> bool:
         """Tell whether a screen uses a series."""
-        return any(s.users for s in self._series.get((symbol, tf.seconds), ()))
+        return any(s.users for s in self._series.get((symbol, tf.code), ()))
 
     def add(self, batch: Batch) -> None:
         """Pass closed and revised bars to their series."""
         rows = batch.rows
-        keys = rows["symbol"].astype(np.int64) << 32 | rows["timeframe"]
+        keys = rows["symbol"].astype(np.int64) << 32 | rows["timeframe"].astype(np.int64) & _LOW
         if len(rows) == 1 or (keys == keys[0]).all():
             self._pass(int(keys[0]), rows)
             return
@@ -105,13 +118,22 @@ class Board:
             self._pass(int(key), rows[keys == key])
 
     def _pass(self, key: int, rows: Rows) -> None:
-        symbol, seconds = key >> 32, key & 0xFFFFFFFF
-        if self.every and (symbol, seconds) not in self._series:
-            self.open(symbol, timeframe(seconds), (), rows[:0])
-        for series in self._series.get((symbol, seconds), ()):
+        symbol, code = key >> 32, (key & _LOW ^ _SIGN) - _SIGN
+        if self.every and (symbol, code) not in self._series:
+            self.open(symbol, kind_of(code), (), rows[:0])
+        for series in self._series.get((symbol, code), ()):
             series.add(rows)
             if series.users:  # closing a bar took the forming ones off the screen
                 self._show(symbol, series)
+
+    def restart(self, bars: Rows) -> None:
+        """Begin a series again with these closed bars: a late trade has moved them all."""
+        if not len(bars):
+            return
+        key = (int(bars["symbol"][0]), int(bars["timeframe"][0]))
+        for series in self._series.get(key, ()):
+            series.restart(bars)
+            self._show(key[0], series)
 
     def refresh(self) -> None:
         """Show the forming bars of watched series whose symbols had trades."""
@@ -124,7 +146,15 @@ class Board:
                     if touched[symbol]:
                         self._show(symbol, series)
 
+    def forming(self, symbol: int, tf: Timeframe | BarKind) -> Rows:
+        """Return the bars of a series that are not closed, as they stand, oldest first."""
+        if isinstance(tf, Timeframe):
+            return self._builder.forming(symbol, tf)
+        base = base_of(tf)
+        ahead = empty("bar") if base is None else self._builder.forming(symbol, base)
+        return self._kinds.forming(symbol, tf, ahead)
+
     def _show(self, symbol: int, series: Series) -> None:
-        bars = self._builder.forming(symbol, series.window.timeframe)
+        bars = self.forming(symbol, series.window.timeframe)
         if len(bars):
             series.form(bars)

@@ -14,21 +14,24 @@ import pandas as pd
 from workbench.analytics import Indicator
 from workbench.clock import Clock
 from workbench.config import Settings
-from workbench.errors import StoreError, TapeError, WorkbenchError
+from workbench.errors import TapeError, WorkbenchError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
+from workbench.flow.keeper import Keeper
+from workbench.flow.kindbars import KindBars, base_of
+from workbench.flow.prices import DAY, prices
 from workbench.flow.recent import Recent
 from workbench.flow.uplink import Uplink
 from workbench.flow.window import Window
+from workbench.kinds import BarKind
 from workbench.net.replay import Replayed, replay
 from workbench.net.stream import ConnectionEvent
 from workbench.records import Batch, Kind, Rows, empty
 from workbench.sources.source import Frame, Source, Status, Topic
 from workbench.store.store import Store
-from workbench.store.writer import Writer
 from workbench.symbols import SymbolTable, asset_class
 from workbench.tape import TapeReader, TapeWriter
-from workbench.timeframes import Timeframe, timeframe
+from workbench.timeframes import Timeframe
 
 __all__ = ["Core", "Subscription"]
 
@@ -39,8 +42,6 @@ KEPT = 200_000
 #: Bars read from the store to begin a series with, as a multiple of its window: indicators
 #: that never forget are then the same to the last bit as if run over everything.
 PAST = 5
-_DAY = timeframe("1d")
-_PRICES = ("symbol", "price", "time", "bid", "ask", "spread", "open", "high", "low", "volume")
 
 
 @dataclass
@@ -86,14 +87,20 @@ class Core:
             clock=clock,
             asynchronous=True,
         )
-        self.board = Board(self.table, self.pipeline.builder, config.window_bars)
+        self.kinds = KindBars(config.lateness_seconds)
+        self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)
         self.live = True
         self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
         self._clock = clock
         self._config = config
         self._store = store
         self._tape = tape
-        self._writer = None if store is None else self._open_writer(store)
+        self._keeper: Keeper | None = None
+        if store is not None:
+            failed = self.pipeline.health.failed
+            self._keeper = Keeper(
+                store, self.table, config.store_queue_rows, clock, self._wants_days, failed
+            )
         self.uplink = Uplink(
             lambda market: make_source(market, self.table),
             self.deliver,
@@ -108,62 +115,42 @@ class Core:
         self._sinks = self._connect_branches()
         self._timer = asyncio.get_running_loop().create_task(self._tick())
 
-    def _open_writer(self, store: Store) -> Writer:
-        return Writer(
-            store,
-            self.table,
-            capacity=self._config.store_queue_rows,
-            clock=self._clock,
-            on_error=self._unstored,
-        )
-
-    def _unstored(self, batch: Batch, error: Exception) -> None:
-        self.pipeline.health.failed("store", error)
-
     def _connect_branches(self) -> list[Any]:
         branch = self.pipeline.branch
         sinks = [
             branch("trade", "recent").sink(self._recent["trade"].add),
             branch("quote", "recent").sink(self._recent["quote"].add),
             branch("bar", "series").sink(self.board.add),
+            branch("trade", "kinds").sink(self._build_kinds),
+            branch("bar", "kinds").sink(self._draw_kinds),
         ]
-        if self._writer is not None:
-            sinks.append(branch("bar", "store").sink(self._store_bars))
-            sinks.append(branch("provider_bar", "store").sink(self._put))
+        if self._keeper is not None:
+            sinks.append(branch("bar", "store").sink(self._keeper.bars))
+            sinks.append(branch("provider_bar", "store").sink(self._keeper.put))
             if self._config.store_trades:
-                sinks.append(branch("trade", "store").sink(self._put))
+                sinks.append(branch("trade", "store").sink(self._keeper.put))
             if self._config.store_quotes:
-                sinks.append(branch("quote", "store").sink(self._put))
+                sinks.append(branch("quote", "store").sink(self._keeper.put))
         return sinks
+
+    def _wants_days(self, name: str) -> bool:
+        wanted = self.subscriptions.get(name)
+        return wanted is not None and DAY in wanted.timeframes
+
+    def _build_kinds(self, batch: Batch) -> None:
+        for bars in self.kinds.trades(batch):
+            self.board.add(Batch("bar", bars))
+
+    def _draw_kinds(self, batch: Batch) -> None:
+        for bars, anew in self.kinds.bars(batch):
+            if anew:
+                self.board.restart(bars)
+            else:
+                self.board.add(Batch("bar", bars))
 
     def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
         """Take frames of a source."""
         return self.pipeline.deliver(source, frames)
-
-    def _put(self, batch: Batch) -> None:
-        if self._writer is None or self._writer.put(batch):
-            return
-        if not self.live:  # a tape can wait for the disk; a provider would drop us
-            self._writer.flush(600.0)
-            if self._writer.put(batch):
-                return
-        full = StoreError(f"the queue is full: {len(batch)} {batch.kind} rows are not stored")
-        self.pipeline.health.failed("store", full)
-
-    def _store_bars(self, batch: Batch) -> None:
-        """Store the bars of timeframes that were asked for: day bars are also kept for prices."""
-        rows = batch.rows
-        days = rows["timeframe"] == _DAY.seconds
-        if days.any():
-            names = (self.table.name(int(symbol)) for symbol in rows["symbol"][days])
-            wanted = [
-                _DAY in self.subscriptions.get(name, Subscription()).timeframes for name in names
-            ]
-            keep = ~days
-            keep[np.flatnonzero(days)] = wanted
-            rows = rows[keep]
-        if len(rows):
-            self._put(Batch("bar", rows))
 
     async def _tick(self) -> None:
         """Close bars by the clock and show forming ones."""
@@ -177,10 +164,13 @@ class Core:
     def tick(self) -> None:
         """Do what is due: in a replay the clock of the tape, not ours, closes bars."""
         if self.live:
-            self.pipeline.advance(self._clock.now())
+            now = self._clock.now()
+            self.pipeline.advance(now)
+            for bars in self.kinds.advance(now):
+                self.board.add(Batch("bar", bars))
             self.pipeline.health.state = self.uplink.state
-        if self._writer is not None:
-            self.pipeline.health.store_is(self._writer.stats.state)
+        if self._keeper is not None:
+            self.pipeline.health.store_is(self._keeper.state)
         self.board.refresh()
 
     def _heard(self, event: ConnectionEvent) -> None:
@@ -217,8 +207,8 @@ class Core:
             self.board.open(number, tf, (), self._stored(name, tf))
             if not builder.builds(number, tf):
                 self.pipeline.add_timeframes(name, [tf], self._past(number, tf))
-        if not builder.builds(number, _DAY):
-            self.pipeline.add_timeframes(name, [_DAY], self._past(number, _DAY))
+        if not builder.builds(number, DAY):
+            self.pipeline.add_timeframes(name, [DAY], self._past(number, DAY))
 
     def _past(self, number: int, tf: Timeframe) -> Rows:
         """Return the trades at hand, from the start of the first bar they have whole."""
@@ -231,8 +221,8 @@ class Core:
     def _stored(self, name: str, tf: Timeframe) -> Rows:
         if self._store is None:
             return empty("bar")
-        if self._writer is not None and self._writer.stats.state == "running":
-            self._writer.flush(2.0)  # a full disk must not hold up the socket
+        if self._keeper is not None:
+            self._keeper.settle()
         last = PAST * self._config.window_bars
         return self._store.rows("bar", name, timeframe=tf, last=last, origin=0, table=self.table)
 
@@ -244,7 +234,7 @@ class Core:
                 continue
             if tfs is None:
                 self._forget(name, wanted.timeframes)
-                self.pipeline.builder.remove_timeframe(_DAY, symbols=[self.table.id(name)])
+                self.pipeline.builder.remove_timeframe(DAY, symbols=[self.table.id(name)])
                 del self.subscriptions[name]
             else:
                 gone = wanted.timeframes & set(tfs)
@@ -256,7 +246,7 @@ class Core:
         number = self.table.id(name)
         for tf in tfs:
             self.board.drop(number, tf)
-            if tf != _DAY:  # prices tell of the day so far
+            if tf != DAY:  # prices tell of the day so far
                 self.pipeline.builder.remove_timeframe(tf, symbols=[number])
 
     def _resubscribe(self, names: Sequence[str]) -> set[str]:
@@ -276,26 +266,38 @@ class Core:
 
     # -- answers ---------------------------------------------------------------------
 
-    def bars(self, name: str, tf: Timeframe, forming: bool) -> Rows:
+    def bars(self, name: str, tf: Timeframe | BarKind, forming: bool) -> Rows:
         """Return closed bars of a series in memory, and the forming one if wanted."""
-        if tf not in self.subscriptions[name].timeframes:
-            self.subscribe([name], [tf], ())
+        self._ensure(name, tf)
         number = self.table.id(name)
         series = self.board.base(number, tf)
         rows = empty("bar") if series is None else series.window.closed()
         if forming:
-            rows = np.concatenate([rows, self.pipeline.builder.forming(number, tf)])
+            rows = np.concatenate([rows, self.board.forming(number, tf)])
         return rows
+
+    def _ensure(self, name: str, tf: Timeframe | BarKind) -> None:
+        """Build the bars of a series if they are not yet."""
+        known = name in self.subscriptions
+        base = base_of(tf) if isinstance(tf, BarKind) else tf
+        if not known or (base and base not in self.subscriptions[name].timeframes):
+            self.subscribe([name], [base] if base else [], () if known else ("trade", "quote"))
+        if not isinstance(tf, BarKind):
+            return
+        number = self.table.id(name)
+        if not self.kinds.has(number, tf):
+            series = self.board.base(number, base) if base else None
+            past = empty("bar") if series is None else series.window.closed()
+            trades = self._recent["trade"].of(number)
+            self.board.open(number, tf, (), self.kinds.open(number, name, tf, trades, past))
 
     def recent(self, kind: Kind, name: str, last: int | None) -> Rows:
         """Return the newest rows of a symbol in memory."""
         return self._recent[kind].of(self.table.id(name), last)
 
-    def watch(self, name: str, tf: Timeframe, indicators: Sequence[Indicator]) -> Window:
+    def watch(self, name: str, tf: Timeframe | BarKind, indicators: Sequence[Indicator]) -> Window:
         """Return the window of a series with these indicators, counted as used once more."""
-        wanted = self.subscriptions.get(name)
-        if wanted is None or tf not in wanted.timeframes:
-            self.subscribe([name], [tf], ("trade", "quote") if wanted is None else ())
+        self._ensure(name, tf)
         number = self.table.id(name)
         base = self.board.base(number, tf)
         past = empty("bar") if base is None else base.window.closed()
@@ -303,37 +305,30 @@ class Core:
         series.users += 1
         return series.window
 
+    def unwatch(self, window: Window) -> None:
+        """Give a window back; bars of other kinds are built while somebody watches."""
+        self.board.release(window)
+        number, tf = self.table.id(window.symbol), window.timeframe
+        if isinstance(tf, BarKind) and not self.board.watched(number, tf):
+            self.kinds.close(number, tf)
+            self.board.drop(number, tf)
+
     def prices(self) -> pd.DataFrame:
         """Return a row for each symbol: last trade, last quote, and the day so far."""
-        table = []
-        for name in self.subscriptions:
-            number = self.table.id(name)
-            trade = self.pipeline.builder.last(number)
-            quote = self._recent["quote"].last(number)
-            day = self.pipeline.builder.forming(number, _DAY)
-            time, price = trade if trade else (0, np.nan)
-            bid, ask = (quote["bid"][0], quote["ask"][0]) if len(quote) else (np.nan, np.nan)
-            first, high, low, volume = (
-                day[["open", "high", "low", "volume"]][-1].item() if len(day) else (np.nan,) * 4
-            )
-            table.append((name, price, time, bid, ask, ask - bid, first, high, low, volume))
-        frame = pd.DataFrame(table, columns=list(_PRICES)).set_index("symbol")
-        times = frame["time"].to_numpy(np.int64)
-        times = np.where(times > 0, times, np.iinfo(np.int64).min)  # not a time
-        frame["time"] = pd.DatetimeIndex(times.view("M8[ns]")).tz_localize("UTC")
-        frame["change"] = frame["price"] - frame["open"]
-        frame["change_percent"] = 100 * frame["change"] / frame["open"]
-        return frame
+        builder, quotes = self.pipeline.builder, self._recent["quote"]
+        return prices(self.subscriptions, self.table, builder, quotes)
 
     # -- replay ----------------------------------------------------------------------
 
     def follow(self, tfs: Sequence[Timeframe]) -> None:
         """Build and keep bars of every symbol that comes, as a replay does."""
         self.live = False
+        if self._keeper is not None:
+            self._keeper.live = False
         self.board.every = True
         for tf in tfs:
             self.pipeline.builder.add_timeframe(tf)
-        self.pipeline.builder.add_timeframe(_DAY)
+        self.pipeline.builder.add_timeframe(DAY)
 
         def meet(batch: Batch) -> None:
             for number in np.unique(batch.rows["symbol"]):
@@ -387,8 +382,8 @@ class Core:
         self.pipeline.close()
         loop = asyncio.get_running_loop()
         health = self.pipeline.health
-        if self._writer is not None and not await loop.run_in_executor(None, self._writer.close):
-            health.tell("error", f"store: {self._writer.stats.queued} rows were not stored")
+        if self._keeper is not None and not await loop.run_in_executor(None, self._keeper.close):
+            health.tell("error", f"store: {self._keeper.queued} rows were not stored")
         if self._tape is not None:
             try:
                 await loop.run_in_executor(None, self._tape.close)

@@ -21,6 +21,7 @@ from workbench.flow.health import Event, Health
 from workbench.flow.loop import LoopThread
 from workbench.flow.window import Window
 from workbench.gate import Quarantine
+from workbench.kinds import BarKind, bar_kind
 from workbench.net.replay import Replayed
 from workbench.sources.source import Source
 from workbench.store.frames import dataframe
@@ -28,7 +29,6 @@ from workbench.store.store import Store
 from workbench.symbols import SymbolTable, canonical, canonicals
 from workbench.tape import TapeReader, TapeWriter
 from workbench.timeframes import Timeframe, each
-from workbench.timeframes import timeframe as _timeframe
 
 __all__ = ["Feed"]
 
@@ -160,7 +160,7 @@ class Feed:
     def bars(
         self,
         symbol: str,
-        timeframe: str | Timeframe = "1m",
+        timeframe: str | Timeframe | BarKind = "1m",
         *,
         last: int | None = None,
         forming: bool = True,
@@ -170,7 +170,9 @@ class Feed:
         Parameters
         ----------
         symbol : str
-        timeframe : str or Timeframe
+        timeframe : str, Timeframe or BarKind
+            "5m", or another kind such as "volume:1000" or "renko:10", built from the trades
+            at hand on.
         last : int or None
             Only the newest so many; None for all in memory (2000 by default).
         forming : bool
@@ -188,7 +190,7 @@ class Feed:
             If the feed is not subscribed to it.
         """
         name = self._known(symbol)
-        tf = _timeframe(timeframe)
+        tf = bar_kind(timeframe)
         rows = self._call(lambda: self._core.bars(name, tf, forming))
         return dataframe("bar", rows if last is None else rows[max(0, len(rows) - last) :])
 
@@ -208,13 +210,15 @@ class Feed:
 
     def prices(self) -> pd.DataFrame:
         """Return last price, quote and the day so far of every symbol, a row each."""
-        prices: pd.DataFrame = self._call(self._core.prices)
-        return prices
+        return pd.DataFrame(self._call(self._core.prices))
 
     # -- for screens and listeners ---------------------------------------------------
 
     def watch(
-        self, symbol: str, timeframe: str | Timeframe, indicators: Sequence[Indicator] = ()
+        self,
+        symbol: str,
+        timeframe: str | Timeframe | BarKind,
+        indicators: Sequence[Indicator] = (),
     ) -> Window:
         """Return the window of a series, kept up to date with its forming bar.
 
@@ -223,19 +227,21 @@ class Feed:
         Parameters
         ----------
         symbol : str
-        timeframe : str or Timeframe
+        timeframe : str, Timeframe or BarKind
         indicators : sequence of Indicator
             Their outputs stand beside the bars.
         """
         name = canonical(symbol)
-        tf = _timeframe(timeframe)
+        tf = bar_kind(timeframe)
+        for indicator in indicators:
+            indicator.prepare()  # compiled in this thread rather than in the feed's
         window: Window = self._call(lambda: self._core.watch(name, tf, indicators))
         return window
 
     def unwatch(self, window: Window) -> None:
         """Give a window back; what nobody watches costs nothing."""
         if self._loop.running:
-            self._call(lambda: self._core.board.release(window))
+            self._call(lambda: self._core.unwatch(window))
 
     def stream(self, kind: str = "trade") -> Stream:
         """Return a streamz stream of batches, for filters and sinks of your own.
@@ -245,10 +251,8 @@ class Feed:
         kind : str
             "trade", "quote", "bar" (closed and revised), "provider_bar" or "status".
 
-        Notes
-        -----
-        Sinks run in the feed's thread: be quick there. One that raises is counted under
-        ``health.errors`` and disturbs nobody else.
+            Sinks run in the feed's thread: be quick there. One that raises is counted under
+            ``health.errors`` and disturbs nobody else.
         """
         if kind not in self._core.pipeline.streams:
             known = ", ".join(self._core.pipeline.streams)
@@ -337,12 +341,8 @@ class Feed:
         Returns
         -------
         Future
-            Its result tells what was replayed; ``result()`` waits for the end.
-
-        Raises
-        ------
-        TapeError
-            If the tape cannot be read.
+            Its result tells what was replayed; ``result()`` waits for the end. A tape that
+            cannot be read raises TapeError.
         """
         if not speed > 0:
             raise ValueError(f"speed must be above zero, not {speed!r}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.analytics import Indicator, Run, Runs
 from workbench.flow.window import Window
+from workbench.kinds import BarKind
 from workbench.records import REVISED, Rows
 from workbench.timeframes import Timeframe
 
@@ -23,7 +24,7 @@ class Series:
     Parameters
     ----------
     symbol : str
-    timeframe : Timeframe
+    timeframe : Timeframe or BarKind
     indicators : sequence of Indicator
     capacity : int
         Closed bars in the window; at least 128 where there are indicators.
@@ -32,7 +33,7 @@ class Series:
     def __init__(
         self,
         symbol: str,
-        timeframe: Timeframe,
+        timeframe: Timeframe | BarKind,
         indicators: Sequence[Indicator] = (),
         capacity: int = 2000,
     ) -> None:
@@ -60,6 +61,11 @@ class Series:
                 start = i + 1
             last = max(last, time)
         self._append(bars[start:])
+
+    def restart(self, bars: Rows) -> None:
+        """Hold these closed bars instead, and run the indicators over them anew."""
+        self._runs = Runs(self.indicators, self.window.symbol)
+        self.window.replace(bars, self._runs.add(bars))
 
     def _append(self, bars: Rows) -> None:
         if len(bars):

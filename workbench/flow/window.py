@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workbench.kinds import BarKind
 from workbench.records import BAR, Rows
 from workbench.timeframes import Timeframe
 
@@ -52,7 +53,7 @@ class Window:
     Parameters
     ----------
     symbol : str
-    timeframe : Timeframe
+    timeframe : Timeframe or BarKind
     capacity : int
         Closed bars kept; older ones fall off the left edge.
     outputs : sequence of str
@@ -73,7 +74,7 @@ class Window:
     def __init__(
         self,
         symbol: str,
-        timeframe: Timeframe,
+        timeframe: Timeframe | BarKind,
         capacity: int = 2000,
         outputs: Sequence[str] = (),
     ) -> None:

@@ -15,13 +15,13 @@ from panel.io.state import set_curdoc
 
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.flow.window import Window
+from workbench.kinds import BarKind, bar_kind
 from workbench.plots.drawing import Drawing
 from workbench.plots.live import Flusher, flusher
 from workbench.plots.overlays import Indicator
 from workbench.plots.theme import theme
 from workbench.symbols import asset_class, canonical
 from workbench.timeframes import Timeframe
-from workbench.timeframes import timeframe as read_timeframe
 
 __all__ = ["Chart", "Watchable", "chart", "time_zone"]
 
@@ -79,7 +79,7 @@ class Chart(pn.viewable.Viewer):
     """
 
     symbol = param.String(doc="Symbol that is shown.")
-    timeframe = param.String(doc='Length of a bar, such as "1m".')
+    timeframe = param.String(doc='Bars, such as "1m" or "volume:1000".')
     overlays = param.List(doc="Indicators that are drawn.")
     dark = param.Boolean(default=None, allow_None=True, doc="None follows the page's theme.")
 
@@ -87,7 +87,7 @@ class Chart(pn.viewable.Viewer):
         self,
         feed: Watchable,
         symbol: str,
-        timeframe: str | Timeframe,
+        timeframe: str | Timeframe | BarKind,
         overlays: Sequence[Indicator] = (),
         *,
         height: int | None = None,
@@ -101,7 +101,7 @@ class Chart(pn.viewable.Viewer):
         time_zone(timezone, symbol)
         super().__init__(
             symbol=symbol,
-            timeframe=read_timeframe(timeframe).name,
+            timeframe=bar_kind(timeframe).name,
             overlays=list(overlays),
             dark=dark,
         )
@@ -171,7 +171,7 @@ class Chart(pn.viewable.Viewer):
 
     def _follow_series(self, *events: param.parameterized.Event) -> None:
         try:
-            symbol, frame = canonical(self.symbol), read_timeframe(self.timeframe).name
+            symbol, frame = canonical(self.symbol), bar_kind(self.timeframe).name
             with param.parameterized.discard_events(self):
                 self.symbol, self.timeframe = symbol, frame
             for shown in self._shown:
@@ -290,7 +290,7 @@ class _Sending:
 def chart(
     feed: Watchable,
     symbol: str,
-    timeframe: str | Timeframe,
+    timeframe: str | Timeframe | BarKind,
     overlays: Sequence[Indicator] = (),
     *,
     height: int | None = None,
@@ -308,8 +308,9 @@ def chart(
         Where the bars come from.
     symbol : str
         Such as "BTC-USD" or "AAPL".
-    timeframe : str or Timeframe
-        Length of a bar, such as "1m".
+    timeframe : str, Timeframe or BarKind
+        Length of a bar, such as "1m", or another kind: "volume:1000", "renko:10",
+        "heikin-ashi@1m".
     overlays : sequence of Indicator
         Drawn over the candles or, where an indicator says so, in a pane below.
     height, width : int or None

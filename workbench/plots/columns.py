@@ -12,7 +12,9 @@ import pandas as pd
 from bokeh.models import ColumnDataSource
 
 from workbench.flow.window import Change, Window
+from workbench.kinds import BarKind
 from workbench.records import FORMING, Rows
+from workbench.timeframes import Timeframe
 
 __all__ = ["PRICES", "ColumnFeed", "columns", "decimals", "names"]
 
@@ -114,6 +116,13 @@ def decimals(prices: npt.NDArray[np.float64]) -> int:
     return most
 
 
+def _spacing(tf: Timeframe | BarKind, times: npt.NDArray[np.int64]) -> float:
+    """Return the seconds from bar to bar: of bars that no clock ends, what was usual."""
+    if isinstance(tf, Timeframe):
+        return tf.seconds
+    return max(0.001, float(np.median(np.diff(times))) / 1e9) if len(times) > 1 else 1.0
+
+
 class ColumnFeed:
     """Keep one Bokeh source equal to a window, sending only what changed.
 
@@ -208,7 +217,8 @@ class ColumnFeed:
         self.describe(
             symbol=self.window.symbol,
             timeframe=self.window.timeframe.name,
-            seconds=self.window.timeframe.seconds,
+            seconds=_spacing(self.window.timeframe, change.bars["time"]),
+            steady=isinstance(self.window.timeframe, Timeframe),
             decimals=decimals(data["close"]),
             loads=self._loads,
         )

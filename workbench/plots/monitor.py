@@ -17,13 +17,14 @@ import param
 from workbench.analytics import ema, rsi, sma, vwap
 from workbench.clock import Clock, SystemClock
 from workbench.errors import WorkbenchError
+from workbench.kinds import FAMILIES, BarKind, bar_kind
 from workbench.plots.chart import Chart, Watchable
 from workbench.plots.columns import decimals
 from workbench.plots.page import page
 from workbench.plots.parts import EventLog, TopBar, Watchlist
 from workbench.plots.theme import theme
 from workbench.symbols import canonical
-from workbench.timeframes import timeframe as read_timeframe
+from workbench.timeframes import Timeframe
 
 __all__ = ["Monitor", "Monitored"]
 
@@ -34,6 +35,10 @@ _PERIOD = 0.3
 #: Seconds of delay from which the badge turns amber.
 _SLOW = 2.0
 _FRAMES = ("1s", "5s", "15s", "1m", "5m", "15m", "1h", "4h", "1d")
+_KINDS = (
+    *("heikin-ashi@1m", "line-break:3@1m", "renko:atr14@1m", "trades:100", "dollar:1e6"),
+    *("imbalance-trades", "run-volume", "session:day"),
+)
 _EVENTS = 60
 _STATES = {
     "connected": ("good", "Live"),
@@ -115,7 +120,7 @@ class Monitor(pn.viewable.Viewer):
         symbol = symbol or next(iter(feed.symbols()), "BTC-USD")
         super().__init__(
             symbol=canonical(symbol),
-            timeframe=read_timeframe(timeframe).name,
+            timeframe=bar_kind(timeframe).name,
             chosen=[name for name in chosen if name in self._overlays],
             dark=dark,
         )
@@ -136,6 +141,11 @@ class Monitor(pn.viewable.Viewer):
             symbol=self.symbol,
             timeframes=self._frames(),
             timeframe=self.timeframe,
+            kinds=[
+                [kind.name, FAMILIES[kind.family].title]
+                for kind in map(bar_kind, _KINDS)
+                if isinstance(kind, BarKind)
+            ],
             overlays=list(self._overlays),
             chosen=self.chosen,
             dark=self.dark,
@@ -196,7 +206,7 @@ class Monitor(pn.viewable.Viewer):
         refused = ""
         for name, key, read in (
             ("symbol", "symbol", canonical),
-            ("timeframe", "tf", lambda text: read_timeframe(text).name),
+            ("timeframe", "tf", lambda text: bar_kind(text).name),
         ):
             if said.get(key):
                 try:
@@ -254,8 +264,8 @@ class Monitor(pn.viewable.Viewer):
         return [self._overlays[name] for name in self._overlays if name in self.chosen]
 
     def _frames(self) -> list[str]:
-        names = {*_FRAMES, self.timeframe}
-        return sorted(names, key=lambda name: read_timeframe(name).ns)
+        read = {bar_kind(name) for name in (*_FRAMES, self.timeframe)}
+        return [one.name for one in sorted(one for one in read if isinstance(one, Timeframe))]
 
     # -- what the feed tells
     async def refresh(self) -> None:

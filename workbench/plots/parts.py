@@ -26,6 +26,7 @@ class TopBar(JSComponent):
     symbol = param.String(doc="The chosen one; any text may be typed.")
     timeframes = param.List(item_type=str, doc="Timeframes that are offered.")
     timeframe = param.String(doc="The chosen one.")
+    kinds = param.List(doc="Other kinds of bars that are offered: name and title of each.")
     overlays = param.List(item_type=str, doc="Labels of indicators that are offered.")
     chosen = param.List(item_type=str, doc="Those that are drawn.")
     dark = param.Boolean(default=True, doc="Whether the page is dark.")

@@ -12,6 +12,9 @@ const CSS = `
 .menu button { display:flex; width:100%; align-items:center; gap:9px; padding:7px 10px; border-radius:5px; text-align:left; white-space:nowrap }
 .menu button:hover, .menu button.on { background:var(--wb-panel) }
 .menu .hint { color:var(--wb-muted); padding:6px 10px; font-size:12px }
+.menu form { display:flex; padding:2px 2px 6px } .menu input { flex:1; min-width:180px; height:30px; padding:0 9px; border-radius:5px; background:var(--wb-background); border:1px solid var(--wb-border) }
+.menu small { margin-left:auto; padding-left:18px; color:var(--wb-muted) }
+.tool[data-on=true] { color:var(--wb-accent); background:color-mix(in srgb, var(--wb-accent) 14%, transparent) }
 .check { width:15px; height:15px; border-radius:4px; border:1.5px solid var(--wb-muted); flex:none; position:relative }
 [aria-checked=true] .check { background:var(--wb-accent); border-color:var(--wb-accent) }
 [aria-checked=true] .check::after { content:""; position:absolute; left:3.5px; top:.5px; width:3.5px; height:7px; border:solid #fff; border-width:0 1.7px 1.7px 0; transform:rotate(42deg) }
@@ -41,13 +44,14 @@ const CSS = `
   .bar { flex-wrap:wrap; padding:7px 10px; gap:7px 8px }
   .brand, .space { display:none } .price { flex:1; justify-content:flex-end; gap:7px } .price b { font-size:17px }
   .frames { order:9; flex:1 1 260px } .overlays { order:10 } .badge { padding:0 9px }
-  .overlays .menu { left:auto; right:0 }
+  .overlays .menu, .kinds .menu { left:auto; right:0 } .kinds { order:10 }
   .pick input { width:116px }
 }
 @media (max-width:480px) { .badge .long { display:none } .badge { padding:0; width:28px; justify-content:center } .tool .name { display:none } .tool { padding:0 8px } }
 `
 const LOGO = `<svg viewBox="0 0 20 20" aria-hidden="true"><g stroke-width="1.6" stroke-linecap="round"><path d="M5 4v13M5 4" stroke="var(--wb-up)"/><path d="M15 2v12" stroke="var(--wb-down)"/></g><rect x="2.4" y="7" width="5.2" height="7" rx="1.2" fill="var(--wb-up)"/><rect x="12.4" y="4.5" width="5.2" height="6.5" rx="1.2" fill="var(--wb-down)"/></svg>`
 const CURVE = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M2 13.5c3 0 3.6-8 6.6-8 2.6 0 2.4 5 4.4 5 1.5 0 2-2.5 3-4"/></svg>`
+const STEPS = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" aria-hidden="true"><rect x="2" y="9.5" width="4" height="5.5"/><rect x="7" y="6" width="4" height="5.5"/><rect x="12" y="2.5" width="4" height="5.5"/></svg>`
 const SUN = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" aria-hidden="true"><circle cx="9" cy="9" r="3.2"/><path d="M9 1.8v1.6M9 14.6v1.6M1.8 9h1.6M14.6 9h1.6M3.9 3.9l1.15 1.15M12.95 12.95l1.15 1.15M3.9 14.1l1.15-1.15M12.95 5.05l1.15-1.15"/></svg>`
 const MOON = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" aria-hidden="true"><path d="M15 10.7A6.4 6.4 0 0 1 7.3 3a6.4 6.4 0 1 0 7.7 7.7z"/></svg>`
 
@@ -143,6 +147,44 @@ function frames(model, bar) {
   model.on("timeframe", update)
   fill()
   requestAnimationFrame(update)
+}
+
+// Bars that no clock ends, or that are drawn from others; any may be typed.
+function kinds(model, bar) {
+  const pick = make("pickless kinds", bar)
+  pick.style.position = "relative"
+  const button = make("tool", pick, "button")
+  button.type = "button"
+  button.title = "Other kinds of bars"
+  button.innerHTML = STEPS
+  const name = make("name", button, "span")
+  const menu = make("menu", pick)
+  const form = make("", menu, "form"), input = make("", form, "input")
+  Object.assign(input, {spellcheck: false, autocomplete: "off", placeholder: "volume:1000", maxLength: 60})
+  input.setAttribute("aria-label", "Kind of bars")
+  const show = popup(pick, menu)
+  const choose = (kind) => {
+    if (kind && kind !== model.timeframe) model.timeframe = kind
+    show(false)
+  }
+  form.addEventListener("submit", (event) => { event.preventDefault(); choose(input.value.trim()) })
+  button.addEventListener("click", () => show(menu.hidden))
+  const rows = make("", menu)
+  const update = () => {
+    const on = !model.timeframes.includes(model.timeframe)
+    button.dataset.on = String(on)
+    text(name, on ? model.timeframe : "Bars")
+    rows.replaceChildren()
+    for (const [kind, title] of model.kinds) {
+      const row = make(kind === model.timeframe ? "on" : "", rows, "button")
+      row.type = "button"
+      make("", row, "span").textContent = kind
+      make("", row, "small").textContent = title
+      row.addEventListener("click", () => choose(kind))
+    }
+  }
+  for (const what of ["timeframe", "timeframes", "kinds"]) model.on(what, update)
+  update()
 }
 
 function overlays(model, bar) {
@@ -242,6 +284,7 @@ export function render({model}) {
   make("", brand, "span").textContent = model.title
   symbolPicker(model, bar)
   frames(model, bar)
+  kinds(model, bar)
   overlays(model, bar)
   make("space", bar)
   price(model, bar)

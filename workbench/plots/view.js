@@ -326,7 +326,7 @@ class View {
   tickTimer(pane, k) {
     const rest = this.data.utc[k] + this.meta.seconds * 1000 - Date.now()
     const live = rest > 0 && rest <= this.meta.seconds * 1000
-    pane.timer.hidden = !live || this.meta.seconds < 5
+    pane.timer.hidden = !live || !this.meta.steady || this.meta.seconds < 5
     if (live) {
       const s = Math.ceil(rest / 1000), h = Math.floor(s / 3600)
       text(pane.timer, (h ? h + ":" + pad(Math.floor(s / 60) % 60) : pad(Math.floor(s / 60))) + ":" + pad(s % 60))

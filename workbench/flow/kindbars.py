@@ -1,0 +1,188 @@
+"""Bars of other kinds than time bars that somebody watches, in step with trades and time bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from workbench.calendarbars import CalendarBars
+from workbench.eventbars import EVENT_FAMILIES, EventBars
+from workbench.kinds import BarKind
+from workbench.pricebars import PriceBars
+from workbench.records import BAR, Batch, Rows
+from workbench.timeframes import Timeframe, timeframe
+
+__all__ = ["KindBars", "base_of"]
+
+#: Bars of a base that are kept to draw lines again after a late trade.
+_KEPT = 65_536
+_MINUTE = timeframe("1m")
+
+
+def base_of(kind: BarKind) -> Timeframe | None:
+    """Return the timeframe of the time bars a kind is built from live; None for trades.
+
+    >>> from workbench.kinds import bar_kind
+    >>> base_of(bar_kind("kagi:10@5m")), base_of(bar_kind("volume:10"))
+    (Timeframe(seconds=300, name='5m'), None)
+    """
+    if kind.family in EVENT_FAMILIES:
+        return None
+    return kind.base or _MINUTE
+
+
+class _Made(Protocol):
+    """Bars that are made from time bars."""
+
+    def add(self, bars: Rows) -> Rows: ...
+
+    def forming(self, bars: Rows | None = None, /) -> Rows: ...
+
+
+class _FromBars:
+    """Bars of one series that are made from time bars."""
+
+    def __init__(self, kind: BarKind, symbol: str) -> None:
+        self.kind = kind
+        self._symbol = symbol
+        self._kept = np.zeros(0, BAR)
+        self._whole = True
+        self._made = self._fresh()
+
+    def _fresh(self) -> _Made:
+        if self.kind.family == "session":
+            return CalendarBars(self.kind, self._symbol)
+        return PriceBars(self.kind)
+
+    def add(self, bars: Rows) -> tuple[Rows, bool]:
+        """Take closed and revised bars; return finished ones, and whether they are all anew."""
+        if self.kind.family == "session":
+            return self._made.add(bars), False
+        last = int(self._kept["time"][-1]) if len(self._kept) else -(1 << 62)
+        if (bars["time"] > last).all() and (np.diff(bars["time"]) > 0).all():
+            self._keep(bars)
+            return self._made.add(bars), False
+        # Lines go on from the bars before: a late trade moves all that came after it.
+        merged = np.concatenate([self._kept, bars])
+        merged = merged[np.lexsort((merged["revision"], merged["time"]))]
+        newest = np.append(merged["time"][1:] != merged["time"][:-1], True)
+        if not self._whole:
+            fresh = bars[bars["time"] > last]
+            return self._made.add(fresh), False
+        self._kept = merged[newest]
+        self._made = self._fresh()
+        return self._made.add(self._kept), True
+
+    def _keep(self, bars: Rows) -> None:
+        self._kept = np.concatenate([self._kept, bars])
+        if len(self._kept) > _KEPT:
+            self._kept = self._kept[-_KEPT // 2 :].copy()
+            self._whole = False
+
+    def forming(self, ahead: Rows) -> Rows:
+        """Return what is not finished, looking at time bars that are not closed."""
+        return self._made.forming(ahead)
+
+
+class KindBars:
+    """Build the bars of other kinds that somebody watches.
+
+    Parameters
+    ----------
+    lateness : float
+        Seconds that a trade may be behind the market's clock.
+
+    Examples
+    --------
+    >>> from workbench.kinds import bar_kind
+    >>> from workbench.records import empty
+    >>> kinds = KindBars(lateness=0.0)
+    >>> trades = empty("trade", 5)
+    >>> trades["time"], trades["price"], trades["size"] = range(5), 10.0, 1.0
+    >>> len(kinds.open(0, "BTC-USD", bar_kind("trades:2"), trades, empty("bar")))
+    2
+    """
+
+    def __init__(self, lateness: float) -> None:
+        self.lateness = lateness
+        self._events: dict[tuple[int, int], EventBars] = {}
+        self._lines: dict[tuple[int, int], _FromBars] = {}
+
+    def __len__(self) -> int:
+        return len(self._events) + len(self._lines)
+
+    def has(self, number: int, kind: BarKind) -> bool:
+        """Tell whether bars of a kind are built for a symbol."""
+        return (number, kind.code) in self._events or (number, kind.code) in self._lines
+
+    def open(self, number: int, symbol: str, kind: BarKind, trades: Rows, bars: Rows) -> Rows:
+        """Begin bars of a kind, and return those that are finished already.
+
+        Parameters
+        ----------
+        number : int
+            Of the symbol.
+        symbol : str
+        kind : BarKind
+        trades : array of TRADE
+            The symbol's trades so far, in order of receipt.
+        bars : array of BAR
+            Closed bars of the kind's base so far.
+        """
+        key = (number, kind.code)
+        if base_of(kind) is None:
+            event = self._events[key] = EventBars(kind, symbol=number, lateness=self.lateness)
+            return event.add(trades)
+        line = self._lines[key] = _FromBars(kind, symbol)
+        return line.add(bars)[0] if len(bars) else bars[:0]
+
+    def close(self, number: int, kind: BarKind) -> None:
+        """Stop building bars of a kind."""
+        self._events.pop((number, kind.code), None)
+        self._lines.pop((number, kind.code), None)
+
+    def forming(self, number: int, kind: BarKind, ahead: Rows) -> Rows:
+        """Return the bars that are not finished, as they stand.
+
+        Parameters
+        ----------
+        number : int
+        kind : BarKind
+        ahead : array of BAR
+            Bars of the kind's base that are not closed.
+        """
+        event = self._events.get((number, kind.code))
+        if event is not None:
+            return event.forming()
+        line = self._lines.get((number, kind.code))
+        return np.zeros(0, BAR) if line is None else line.forming(ahead)
+
+    def trades(self, batch: Batch) -> Iterator[Rows]:
+        """Take accepted trades; tell the bars they finish, series by series."""
+        for (number, _), event in self._events.items():
+            rows = batch.rows[batch.rows["symbol"] == number]
+            if len(rows):
+                bars = event.add(rows)
+                if len(bars):
+                    yield bars
+
+    def bars(self, batch: Batch) -> Iterator[tuple[Rows, bool]]:
+        """Take time bars; tell the bars they finish, and whether a series begins anew."""
+        for (number, _), line in self._lines.items():
+            base = base_of(line.kind)
+            seconds = base.seconds if base is not None else 0
+            own = (batch.rows["symbol"] == number) & (batch.rows["timeframe"] == seconds)
+            if own.any():
+                bars, anew = line.add(batch.rows[own])
+                if len(bars) or anew:
+                    yield bars, anew
+
+    def advance(self, clock: int) -> Iterator[Rows]:
+        """Release trades that waited long enough at a time of receipt, ns UTC."""
+        for event in self._events.values():
+            if event.due() <= clock:
+                bars = event.advance(clock)
+                if len(bars):
+                    yield bars
