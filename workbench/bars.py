@@ -371,7 +371,7 @@ def _straight(columns: dict[str, npt.NDArray[Any]], symbol: int, tf: Timeframe) 
     row = np.zeros(1, _TF)
     row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
     room = min(len(times), (int(times[-1]) - int(times[0])) // tf.ns + 2) if len(times) else 0
-    if room < 0:
+    if room < 1 and len(times):
         return None
     out = np.zeros(min(room, 1 << 22), BAR)  # only what is written takes memory
     work = np.zeros(1, SLOT)

@@ -183,6 +183,15 @@ def test_a_closed_bar_is_revised_by_late_volume() -> None:
     assert higher[["high", "close", "volume", "revision"]].tolist() == [(9.0, 5.0, 6.0, 2)]
 
 
+def test_trades_that_go_back_by_two_bars_are_sorted() -> None:
+    """The last trade is two intervals before the first: no room for bars in order at all."""
+    back = np.concatenate([marked_trade(130, 5.0), marked_trade(62, 6.0)])
+    for seconds in (60, 67, 68):
+        rows = np.concatenate([marked_trade(seconds + 68, 5.0), marked_trade(seconds, 6.0)])
+        assert time_bars(rows, "1m")["close"].tolist() == [6.0, 5.0]
+    assert tape_bars(back, "1m")[0]["count"].tolist() == [1, 1]
+
+
 def test_what_waited_in_vain_is_told_and_what_is_too_late_too() -> None:
     builder = TapeBuilder(["1s"])
     for second in range(40):
