@@ -1,0 +1,230 @@
+"""Volume on the side of rises or falls: kernels `fn(p, s, bars, out)` (see `averages`)."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from workbench.kernels.blocks import sum_tails
+
+__all__ = [
+    "AD", "ADOSC", "CMF", "EOM", "FORCE", "OBV", "ad", "adosc", "cmf", "eom", "force", "obv",
+]  # fmt: skip
+
+#: Means that fade toward zero become zero below this, before arithmetic on them gets slow.
+FADED = 1e-200
+
+OBV = [("count", "i8"), ("last", "f8"), ("total", "f8"), ("lost", "f8")]
+AD = [("total", "f8")]
+ADOSC = [("count", "i8"), ("total", "f8"), ("fast", "f8"), ("slow", "f8")]
+CMF = [("count", "i8"), ("at", "i8"), ("flow_head", "f8"), ("volume_head", "f8"),
+       ("flow", "f8"), ("volume", "f8")]  # fmt: skip
+FORCE = [("count", "i8"), ("last", "f8"), ("mean", "f8")]
+EOM = [("count", "i8"), ("at", "i8"), ("last", "f8"), ("head", "f8"), ("ring", "f8")]
+
+
+@nb.njit(cache=True, nogil=True)
+def _flow(high, low, close, volume):
+    """Return volume times the place of the close in the bar, -1 at the low to 1 at the high."""
+    span = high - low
+    if span > 0.0:
+        return ((close - low) - (high - close)) / span * volume
+    return 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def obv(p, s, bars, out):
+    """Sum of volumes, added if the close rose and taken away if it fell.
+
+    What the sum loses by rounding is kept beside it (Knuth 1969).
+    """
+    count = s[0]["count"]
+    last = s[0]["last"]
+    total = s[0]["total"]
+    lost = s[0]["lost"]
+    close = bars.close
+    volume = bars.volume
+    n = len(close)
+    i = 0
+    if n > 0 and count == 0:
+        total = volume[0] if p["start"] == 0 else 0.0
+        last = close[0]
+        out[0, 0] = total
+        i = 1
+    while i < n:
+        x = close[i]
+        # Numbers rather than branches: whether a price rises can not be predicted.
+        step = (np.float64(x > last) - np.float64(x < last)) * volume[i]
+        last = x
+        now = total + step
+        taken = now - total
+        lost += (total - (now - taken)) + (step - taken)
+        total = now
+        out[i, 0] = total + lost
+        i += 1
+    s[0]["count"] = count + n
+    s[0]["last"] = last
+    s[0]["total"] = total
+    s[0]["lost"] = lost
+
+
+@nb.njit(cache=True, nogil=True)
+def ad(p, s, bars, out):
+    """Sum of volumes times the place of the close in the bar; a bar without a range adds 0."""
+    total = s[0]["total"]
+    high = bars.high
+    low = bars.low
+    close = bars.close
+    volume = bars.volume
+    for i in range(len(close)):
+        span = high[i] - low[i]
+        if span > 0.0:
+            total += ((close[i] - low[i]) - (high[i] - close[i])) / span * volume[i]
+        out[i, 0] = total
+    s[0]["total"] = total
+
+
+@nb.njit(cache=True, nogil=True)
+def adosc(p, s, bars, out):
+    """Fast less slow exponential mean of accumulation and distribution, both from its first."""
+    count = s[0]["count"]
+    total = s[0]["total"]
+    fast = s[0]["fast"]
+    slow = s[0]["slow"]
+    fast_weight = 2.0 / (p["fast"] + 1.0)
+    slow_weight = 2.0 / (p["slow"] + 1.0)
+    fast_rest = 1.0 - fast_weight
+    slow_rest = 1.0 - slow_weight
+    ready = p["slow"] - 1
+    high = bars.high
+    low = bars.low
+    close = bars.close
+    volume = bars.volume
+    n = len(close)
+    for i in range(n):
+        total += _flow(high[i], low[i], close[i], volume[i])
+        if count == 0 and i == 0:
+            fast = total
+            slow = total
+        else:
+            fast = fast * fast_rest + total * fast_weight
+            slow = slow * slow_rest + total * slow_weight
+        if abs(total) < FADED and abs(fast) < FADED:
+            fast = 0.0
+        if abs(total) < FADED and abs(slow) < FADED:
+            slow = 0.0
+        out[i, 0] = fast - slow
+    for i in range(min(n, max(0, ready - count))):
+        out[i, 0] = np.nan
+    s[0]["count"] = count + n
+    s[0]["total"] = total
+    s[0]["fast"] = fast
+    s[0]["slow"] = slow
+
+
+@nb.njit(cache=True, nogil=True)
+def cmf(p, s, bars, out):
+    """Sum of flows against the sum of volumes of the last `length` bars; 0 without volume."""
+    length = p["length"]
+    count = s[0]["count"]
+    at = s[0]["at"]
+    flow_head = s[0]["flow_head"]
+    volume_head = s[0]["volume_head"]
+    for i in range(len(bars.close)):
+        volume = bars.volume[i]
+        flow = _flow(bars.high[i], bars.low[i], bars.close[i], volume)
+        flow_head += flow
+        volume_head += volume
+        flows = flow_head + s[at + 1]["flow"]
+        volumes = volume_head + s[at + 1]["volume"]
+        s[at]["flow"] = flow
+        s[at]["volume"] = volume
+        count += 1
+        if count < length:
+            out[i, 0] = np.nan
+        else:
+            out[i, 0] = flows / volumes if volumes > 0.0 else 0.0
+        at += 1
+        if at == length:
+            sum_tails(s["flow"], length)
+            sum_tails(s["volume"], length)
+            at = 0
+            flow_head = 0.0
+            volume_head = 0.0
+    s[0]["count"] = count
+    s[0]["at"] = at
+    s[0]["flow_head"] = flow_head
+    s[0]["volume_head"] = volume_head
+
+
+@nb.njit(cache=True, nogil=True)
+def force(p, s, bars, out):
+    """Exponential mean of changes times volumes, seeded by the mean of the first `length`."""
+    length = p["length"]
+    count = s[0]["count"]
+    last = s[0]["last"]
+    mean = s[0]["mean"]
+    weight = 2.0 / (length + 1.0)
+    rest = 1.0 - weight
+    close = bars.close
+    volume = bars.volume
+    n = len(close)
+    i = 0
+    while i < n and count <= length:
+        if count > 0:
+            mean += (close[i] - last) * volume[i]
+        last = close[i]
+        if count == length:
+            mean /= length
+            out[i, 0] = mean
+        else:
+            out[i, 0] = np.nan
+        count += 1
+        i += 1
+    while i < n:
+        x = close[i]
+        mean = mean * rest + (x - last) * volume[i] * weight
+        if abs(mean) < FADED:
+            mean = 0.0
+        last = x
+        out[i, 0] = mean
+        count += 1
+        i += 1
+    s[0]["count"] = count
+    s[0]["last"] = last
+    s[0]["mean"] = mean
+
+
+@nb.njit(cache=True, nogil=True)
+def eom(p, s, bars, out):
+    """Mean move of the middle of a bar times its range over its volume; 0 without volume."""
+    length = p["length"]
+    divisor = p["divisor"]
+    count = s[0]["count"]
+    at = s[0]["at"]
+    last = s[0]["last"]
+    head = s[0]["head"]
+    for i in range(len(bars.high)):
+        high = bars.high[i]
+        low = bars.low[i]
+        volume = bars.volume[i]
+        middle = (high + low) * 0.5
+        value = np.nan
+        if count > 0:
+            x = (middle - last) * (high - low) * divisor / volume if volume > 0.0 else 0.0
+            head += x
+            if count >= length:
+                value = (head + s[at + 1]["ring"]) / length
+            s[at]["ring"] = x
+            at += 1
+            if at == length:
+                sum_tails(s["ring"], length)
+                at = 0
+                head = 0.0
+        out[i, 0] = value
+        last = middle
+        count += 1
+    s[0]["count"] = count
+    s[0]["at"] = at
+    s[0]["last"] = last
+    s[0]["head"] = head
