@@ -212,7 +212,7 @@ SPECS: tuple[Spec, ...] = (
         inputs=("close",),
         outputs=("kama",),
         parameters={
-            **length(10, "bars the efficiency is measured over"),
+            **length(10, "bars the efficiency is measured over", 2),
             "fast": Parameter(2, 1, 100_000, "bars of the pace in a straight move"),
             "slow": Parameter(30, 2, 100_000, "bars of the pace in a move to and fro"),
         },
@@ -258,7 +258,8 @@ SPECS: tuple[Spec, ...] = (
                 ("sma", "own", "first"),
                 "what the means begin with: sma begins both on the same bar with the mean of "
                 "the last closes by then, as TA-Lib does; own begins each with the mean of its "
-                "own first closes; first begins each with its first value",
+                "own first closes, and tells the line before there is a signal; first begins each "
+                "with its first value",
             ),
         },
         state=convergence.MACD,

@@ -81,13 +81,13 @@ class Indicator:
     @property
     def label(self) -> str:
         """Name and parameters for a legend: "EMA 20"; choices only where they were made."""
-        words = [self.spec.name.upper(), *self._told()]
+        words = [self.spec.name.upper(), *self._words()]
         return " ".join(words + (["of", ", ".join(self.of)] if self.of else []))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Names of its outputs as columns: ("ema_20",)."""
-        base = "_".join([self.spec.name, *self._told(), *self.of])
+        base = "_".join([self.spec.name, *self._words(), *self.of])
         if len(self.spec.outputs) == 1:
             return (base,)
         return tuple(f"{base}_{output}" for output in self.spec.outputs)
@@ -115,20 +115,23 @@ class Indicator:
     def __repr__(self) -> str:
         values = [
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
-            for name, value in self.parameters.items()
+            for name, value in self._told()
         ]
         if self.of:
             values.append(f"of={self.of[0] if len(self.of) == 1 else self.of!r}")
         return f"{self.spec.name}({', '.join(values)})"
 
-    def _told(self) -> list[str]:
-        """Return the parameters that labels and keys tell: not a choice left as it is."""
+    def _told(self) -> list[tuple[str, Value]]:
+        """Return the parameters that names tell: all but choices left as they are."""
         kinds = self.spec.parameters
         return [
-            shown(value)
+            (name, value)
             for name, value in self.parameters.items()
             if not (isinstance(kinds[name], Choice) and value == kinds[name].default)
         ]
+
+    def _words(self) -> list[str]:
+        return [shown(value) for _, value in self._told()]
 
     def __hash__(self) -> int:
         return hash(self.keys)

@@ -1,4 +1,8 @@
-"""A mean that adapts its pace to the market: kernel `fn(p, s, bars, out)` (see `averages`)."""
+"""A mean that adapts its pace to the market: kernel `fn(p, s, bars, out)` (see `averages`).
+
+Windows are summed in blocks, as `sliding` explains, and long columns cut into two parts that
+run side by side, as `smoothing` does.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ __all__ = ["KAMA", "kama"]
 
 KAMA = [("count", "i8"), ("at", "i8"), ("last", "f8"), ("mean", "f8"), ("head", "f8"),
         ("ring", "f8"), ("closes", "f8")]  # fmt: skip
+
+#: Rows after which a mean has most likely forgotten a guess; how fast depends on the market.
+_LEAD = 8192
 
 _ONE = np.uint64(1)
 
@@ -22,7 +29,7 @@ def _next(mean, x, change, path, slow, span):
     ratio = abs(change) / path if path > change else 1.0
     pace = ratio * span + slow
     pace *= pace
-    return mean * (1.0 - pace) + x * pace
+    return mean + (x - mean) * pace
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -45,7 +52,7 @@ def kama(p, s, bars, out):
     while i < n:
         if at == 0 and i > length and n - i >= length:
             stop = i + (n - i) // length * length
-            mean = _blocks(close, line, i, stop, length, mean, slow, span)
+            mean = _all_blocks(close, line, i, stop, length, mean, slow, span)
             count += stop - i
             i = stop
             last = close[i - 1]
@@ -84,9 +91,27 @@ def kama(p, s, bars, out):
     s[0]["head"] = head
 
 
+@nb.njit(cache=True, nogil=True)
+def _all_blocks(close, line, i, stop, length, mean, slow, span):
+    """Do whole blocks of rows from `i` to `stop`; return the mean."""
+    part = (stop - i) // (2 * length) * length
+    lead = (_LEAD // length + 1) * length
+    if part > 8 * lead:
+        middle = i + part
+        guess = _blocks(
+            close, line, middle - lead, middle, length, close[middle - lead], slow, span
+        )
+        mean, later = _pairs_of_blocks(close, line, i, part, length, mean, guess, slow, span)
+        i = middle
+        if mean == guess:
+            mean = later
+            i += part
+    return _blocks(close, line, i, stop, length, mean, slow, span)
+
+
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _blocks(close, line, i, stop, length, mean, slow, span):
-    """Do whole blocks of rows (see `sliding`) from `i` to `stop`; return the mean."""
+    """Do whole blocks of rows from `i` to `stop`; return the mean."""
     size = np.uint64(length)
     a = np.uint64(i)
     for _ in range(i, stop, length):
@@ -105,3 +130,38 @@ def _blocks(close, line, i, stop, length, mean, slow, span):
             line[k] = mean
         a += size
     return mean
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _pairs_of_blocks(close, line, i, part, length, mean_a, mean_b, slow, span):
+    """Do `part` rows from row `i` and as many after them, in blocks; return both means."""
+    size = np.uint64(length)
+    a = np.uint64(i)
+    b = a + np.uint64(part)
+    for _ in range(0, part, length):
+        tail_a = 0.0
+        tail_b = 0.0
+        for j in range(length - 1):
+            k = a - _ONE - np.uint64(j)
+            tail_a += abs(close[k] - close[k - _ONE])
+            line[k + size - _ONE] = tail_a
+            k = b - _ONE - np.uint64(j)
+            tail_b += abs(close[k] - close[k - _ONE])
+            line[k + size - _ONE] = tail_b
+        line[a + size - _ONE] = line[b + size - _ONE] = 0.0
+        head_a = 0.0
+        head_b = 0.0
+        for j in range(length):
+            k = a + np.uint64(j)
+            x = close[k]
+            head_a += abs(x - close[k - _ONE])
+            mean_a = _next(mean_a, x, x - close[k - size], line[k] + head_a, slow, span)
+            line[k] = mean_a
+            k = b + np.uint64(j)
+            x = close[k]
+            head_b += abs(x - close[k - _ONE])
+            mean_b = _next(mean_b, x, x - close[k - size], line[k] + head_b, slow, span)
+            line[k] = mean_b
+        a += size
+        b += size
+    return mean_a, mean_b

@@ -15,13 +15,13 @@ from workbench.kernels.sliding import CHUNK, sums, weighted_sums
 __all__ = ["HMA", "SMA", "VWMA", "WMA", "hma", "sma", "vwma", "wma"]
 
 SMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("ring", "f8")]
-WMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("rise", "f8"), ("ring", "f8")]
+WMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("past", "f8"), ("ring", "f8")]
 VWMA = [("count", "i8"), ("at", "i8"), ("head", "f8"), ("weight", "f8"), ("ring", "f8"),
         ("weights", "f8")]  # fmt: skip
 HMA = [("count", "i8"),
-       ("at", "i8"), ("head", "f8"), ("rise", "f8"), ("ring", "f8"),
-       ("half_at", "i8"), ("half_head", "f8"), ("half_rise", "f8"), ("half_ring", "f8"),
-       ("last_at", "i8"), ("last_head", "f8"), ("last_rise", "f8"),
+       ("at", "i8"), ("head", "f8"), ("past", "f8"), ("ring", "f8"),
+       ("half_at", "i8"), ("half_head", "f8"), ("half_past", "f8"), ("half_ring", "f8"),
+       ("last_at", "i8"), ("last_head", "f8"), ("last_past", "f8"),
        ("last_ring", "f8")]  # fmt: skip
 
 
@@ -48,15 +48,15 @@ def wma(p, s, bars, out):
     count = s[0]["count"]
     line = out.reshape(len(out))
     scale = np.float64(2.0) / (length * (length + 1.0))
-    at, head, rise = weighted_sums(
-        bars.close, line, s["ring"], length, s[0]["at"], s[0]["head"], s[0]["rise"], scale
+    at, head, past = weighted_sums(
+        bars.close, line, s["ring"], length, s[0]["at"], s[0]["head"], s[0]["past"], scale
     )
     for i in range(min(len(line), max(0, length - 1 - count))):
         line[i] = np.nan
     s[0]["count"] = count + len(line)
     s[0]["at"] = at
     s[0]["head"] = head
-    s[0]["rise"] = rise
+    s[0]["past"] = past
 
 
 @nb.njit(cache=True, nogil=True)
@@ -106,9 +106,9 @@ def hma(p, s, bars, out):
     half_scale = np.float64(4.0) / (half * (half + 1.0))
     last_scale = np.float64(2.0) / (last * (last + 1.0))
     count = s[0]["count"]
-    at, head, rise = s[0]["at"], s[0]["head"], s[0]["rise"]
-    half_at, half_head, half_rise = s[0]["half_at"], s[0]["half_head"], s[0]["half_rise"]
-    last_at, last_head, last_rise = s[0]["last_at"], s[0]["last_head"], s[0]["last_rise"]
+    at, head, past = s[0]["at"], s[0]["head"], s[0]["past"]
+    half_at, half_head, half_past = s[0]["half_at"], s[0]["half_head"], s[0]["half_past"]
+    last_at, last_head, last_past = s[0]["last_at"], s[0]["last_head"], s[0]["last_past"]
     line = out.reshape(len(out))
     n = len(line)
     room = np.empty(min(n, CHUNK))
@@ -117,21 +117,21 @@ def hma(p, s, bars, out):
         part = line[start : start + CHUNK]
         rows = len(close)
         twice = room[:rows]
-        at, head, rise = weighted_sums(close, part, s["ring"], length, at, head, rise, whole_scale)
-        half_at, half_head, half_rise = weighted_sums(
-            close, twice, s["half_ring"], half, half_at, half_head, half_rise, half_scale
+        at, head, past = weighted_sums(close, part, s["ring"], length, at, head, past, whole_scale)
+        half_at, half_head, half_past = weighted_sums(
+            close, twice, s["half_ring"], half, half_at, half_head, half_past, half_scale
         )
         for k in range(rows):
             twice[k] -= part[k]
         ready = min(rows, max(0, length - 1 - count))  # the difference has a value from here
-        last_at, last_head, last_rise = weighted_sums(
-            twice[ready:], part[ready:], s["last_ring"], last, last_at, last_head, last_rise,
+        last_at, last_head, last_past = weighted_sums(
+            twice[ready:], part[ready:], s["last_ring"], last, last_at, last_head, last_past,
             last_scale,
         )  # fmt: skip
         for k in range(min(rows, max(0, length + last - 2 - count))):
             part[k] = np.nan
         count += rows
     s[0]["count"] = count
-    s[0]["at"], s[0]["head"], s[0]["rise"] = at, head, rise
-    s[0]["half_at"], s[0]["half_head"], s[0]["half_rise"] = half_at, half_head, half_rise
-    s[0]["last_at"], s[0]["last_head"], s[0]["last_rise"] = last_at, last_head, last_rise
+    s[0]["at"], s[0]["head"], s[0]["past"] = at, head, past
+    s[0]["half_at"], s[0]["half_head"], s[0]["half_past"] = half_at, half_head, half_past
+    s[0]["last_at"], s[0]["last_head"], s[0]["last_past"] = last_at, last_head, last_past

@@ -34,7 +34,6 @@ def dema(p, s, bars, out):
     length = p["length"]
     need, next_need = _needs(p["seed"], length)
     weight = np.float64(2.0) / (length + 1.0)
-    rest = 1.0 - weight
     count, one, two = s[0]["count"], s[0]["one"], s[0]["two"]
     close = bars.close
     line = out.reshape(len(out))
@@ -43,9 +42,9 @@ def dema(p, s, bars, out):
     ready = second + next_need
     i = 0
     while i < n and count < ready:
-        one = grown(one, close[i], count, need, weight, rest)
+        one = grown(one, close[i], count, need, weight)
         if count >= second:
-            two = grown(two, one, count - second, next_need, weight, rest)
+            two = grown(two, one, count - second, next_need, weight)
         count += 1
         line[i] = 2.0 * one - two if count == ready else np.nan
         i += 1
@@ -64,12 +63,11 @@ def dema(p, s, bars, out):
 @nb.njit(cache=True, nogil=True)
 def _double(close, line, i, stop, count, one, two, weight):
     """Do rows `i` to `stop`, `count` values after the first; return both means."""
-    rest = 1.0 - weight
     while i < stop:
         pause = min(stop, i + STEP - count % STEP)
         for k in range(i, pause):
-            one = one * rest + close[k] * weight
-            two = two * rest + one * weight
+            one += (close[k] - one) * weight
+            two += (one - two) * weight
             line[k] = 2.0 * one - two
         count += pause - i
         i = pause
@@ -81,7 +79,6 @@ def _double(close, line, i, stop, count, one, two, weight):
 @nb.njit(cache=True, nogil=True)
 def _doubles(close, line, i, part, lead, one, two, weight):
     """Do four parts from row `i`, which begins a step; return both means."""
-    rest = 1.0 - weight
     size = np.uint64(part)
     a = np.uint64(i)
     b = a + size
@@ -95,29 +92,29 @@ def _doubles(close, line, i, part, lead, one, two, weight):
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
-            one_b = one_b * rest + close[b - early + k] * weight
-            two_b = two_b * rest + one_b * weight
-            one_c = one_c * rest + close[c - early + k] * weight
-            two_c = two_c * rest + one_c * weight
-            one_d = one_d * rest + close[d - early + k] * weight
-            two_d = two_d * rest + one_d * weight
+            one_b += (close[b - early + k] - one_b) * weight
+            two_b += (one_b - two_b) * weight
+            one_c += (close[c - early + k] - one_c) * weight
+            two_c += (one_c - two_c) * weight
+            one_d += (close[d - early + k] - one_d) * weight
+            two_d += (one_d - two_d) * weight
         one_b, one_c, one_d = calm(one_b), calm(one_c), calm(one_d)
         two_b, two_c, two_d = calm(two_b), calm(two_c), calm(two_d)
     begun_b, begun_c, begun_d = (one_b, two_b), (one_c, two_c), (one_d, two_d)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
-            one_a = one_a * rest + close[a + k] * weight
-            two_a = two_a * rest + one_a * weight
+            one_a += (close[a + k] - one_a) * weight
+            two_a += (one_a - two_a) * weight
             line[a + k] = 2.0 * one_a - two_a
-            one_b = one_b * rest + close[b + k] * weight
-            two_b = two_b * rest + one_b * weight
+            one_b += (close[b + k] - one_b) * weight
+            two_b += (one_b - two_b) * weight
             line[b + k] = 2.0 * one_b - two_b
-            one_c = one_c * rest + close[c + k] * weight
-            two_c = two_c * rest + one_c * weight
+            one_c += (close[c + k] - one_c) * weight
+            two_c += (one_c - two_c) * weight
             line[c + k] = 2.0 * one_c - two_c
-            one_d = one_d * rest + close[d + k] * weight
-            two_d = two_d * rest + one_d * weight
+            one_d += (close[d + k] - one_d) * weight
+            two_d += (one_d - two_d) * weight
             line[d + k] = 2.0 * one_d - two_d
         one_a, one_b, one_c, one_d = calm(one_a), calm(one_b), calm(one_c), calm(one_d)
         two_a, two_b, two_c, two_d = calm(two_a), calm(two_b), calm(two_c), calm(two_d)
@@ -168,7 +165,6 @@ def trix(p, s, bars, out):
 @nb.njit(cache=True, nogil=True)
 def _triple(s, close, line, need, next_need, weight, share):
     """Write the third mean, and `share` times what the first is above the second, to `line`."""
-    rest = 1.0 - weight
     count, one, two, three = s[0]["count"], s[0]["one"], s[0]["two"], s[0]["three"]
     n = len(close)
     second = need - 1
@@ -176,11 +172,11 @@ def _triple(s, close, line, need, next_need, weight, share):
     ready = third + next_need
     i = 0
     while i < n and count < ready:
-        one = grown(one, close[i], count, need, weight, rest)
+        one = grown(one, close[i], count, need, weight)
         if count >= second:
-            two = grown(two, one, count - second, next_need, weight, rest)
+            two = grown(two, one, count - second, next_need, weight)
         if count >= third:
-            three = grown(three, two, count - third, next_need, weight, rest)
+            three = grown(three, two, count - third, next_need, weight)
         count += 1
         line[i] = np.nan
         if count == ready:
@@ -201,13 +197,12 @@ def _triple(s, close, line, need, next_need, weight, share):
 @nb.njit(cache=True, nogil=True)
 def _treble(close, line, i, stop, count, one, two, three, weight, share):
     """Do rows `i` to `stop`, `count` values after the first; return the three means."""
-    rest = 1.0 - weight
     while i < stop:
         pause = min(stop, i + STEP - count % STEP)
         for k in range(i, pause):
-            one = one * rest + close[k] * weight
-            two = two * rest + one * weight
-            three = three * rest + two * weight
+            one += (close[k] - one) * weight
+            two += (one - two) * weight
+            three += (two - three) * weight
             line[k] = share * (one - two) + three
         count += pause - i
         i = pause
@@ -219,7 +214,6 @@ def _treble(close, line, i, stop, count, one, two, three, weight, share):
 @nb.njit(cache=True, nogil=True)
 def _trebles(close, line, i, part, lead, one, two, three, weight, share):
     """Do two parts from row `i`, which begins a step; return the three means."""
-    rest = 1.0 - weight
     a = np.uint64(i)
     b = a + np.uint64(part)
     early = np.uint64(lead)
@@ -227,21 +221,21 @@ def _trebles(close, line, i, part, lead, one, two, three, weight, share):
     one_b = two_b = three_b = close[b - early] + 0.0
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
-            one_b = one_b * rest + close[b - early + np.uint64(j)] * weight
-            two_b = two_b * rest + one_b * weight
-            three_b = three_b * rest + two_b * weight
+            one_b += (close[b - early + np.uint64(j)] - one_b) * weight
+            two_b += (one_b - two_b) * weight
+            three_b += (two_b - three_b) * weight
         one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
     begun = (one_b, two_b, three_b)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
-            one_a = one_a * rest + close[a + k] * weight
-            two_a = two_a * rest + one_a * weight
-            three_a = three_a * rest + two_a * weight
+            one_a += (close[a + k] - one_a) * weight
+            two_a += (one_a - two_a) * weight
+            three_a += (two_a - three_a) * weight
             line[a + k] = share * (one_a - two_a) + three_a
-            one_b = one_b * rest + close[b + k] * weight
-            two_b = two_b * rest + one_b * weight
-            three_b = three_b * rest + two_b * weight
+            one_b += (close[b + k] - one_b) * weight
+            two_b += (one_b - two_b) * weight
+            three_b += (two_b - three_b) * weight
             line[b + k] = share * (one_b - two_b) + three_b
         one_a, two_a, three_a = calm(one_a), calm(two_a), calm(three_a)
         one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
@@ -256,7 +250,6 @@ def t3(p, s, bars, out):
     length = p["length"]
     v = p["factor"]
     weight = np.float64(2.0) / (length + 1.0)
-    rest = 1.0 - weight
     c6 = -v * v * v
     c5 = 3.0 * (v * v - c6)
     c4 = -6.0 * v * v - 3.0 * (v - c6)
@@ -271,29 +264,29 @@ def t3(p, s, bars, out):
     ready = 6 * more + 1
     i = 0
     while i < n and count < ready:
-        m0 = grown(m0, close[i], count, length, weight, rest)
+        m0 = grown(m0, close[i], count, length, weight)
         if count >= more:
-            m1 = grown(m1, m0, count - more, length, weight, rest)
+            m1 = grown(m1, m0, count - more, length, weight)
         if count >= 2 * more:
-            m2 = grown(m2, m1, count - 2 * more, length, weight, rest)
+            m2 = grown(m2, m1, count - 2 * more, length, weight)
         if count >= 3 * more:
-            m3 = grown(m3, m2, count - 3 * more, length, weight, rest)
+            m3 = grown(m3, m2, count - 3 * more, length, weight)
         if count >= 4 * more:
-            m4 = grown(m4, m3, count - 4 * more, length, weight, rest)
+            m4 = grown(m4, m3, count - 4 * more, length, weight)
         if count >= 5 * more:
-            m5 = grown(m5, m4, count - 5 * more, length, weight, rest)
+            m5 = grown(m5, m4, count - 5 * more, length, weight)
         count += 1
         line[i] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2 if count == ready else np.nan
         i += 1
     while i < n:
         pause = min(n, i + STEP - count % STEP)
         for k in range(i, pause):
-            m0 = m0 * rest + close[k] * weight
-            m1 = m1 * rest + m0 * weight
-            m2 = m2 * rest + m1 * weight
-            m3 = m3 * rest + m2 * weight
-            m4 = m4 * rest + m3 * weight
-            m5 = m5 * rest + m4 * weight
+            m0 += (close[k] - m0) * weight
+            m1 += (m0 - m1) * weight
+            m2 += (m1 - m2) * weight
+            m3 += (m2 - m3) * weight
+            m4 += (m3 - m4) * weight
+            m5 += (m4 - m5) * weight
             line[k] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2
         count += pause - i
         i = pause

@@ -28,7 +28,6 @@ def macd(p, s, bars, out):
     fast_weight = np.float64(2.0) / (fast_length + 1.0)
     slow_weight = np.float64(2.0) / (slow_length + 1.0)
     weight = np.float64(2.0) / (signal_length + 1.0)
-    fast_rest, slow_rest, rest = 1.0 - fast_weight, 1.0 - slow_weight, 1.0 - weight
     count = s[0]["count"]
     fast, slow, signal = s[0]["fast"], s[0]["slow"], s[0]["signal"]
     close = bars.close
@@ -37,13 +36,15 @@ def macd(p, s, bars, out):
     ready = begun + signal_need
     i = 0
     while i < n and count < ready:
-        slow = grown(slow, close[i], count, slow_need, slow_weight, slow_rest)
+        slow = grown(slow, close[i], count, slow_need, slow_weight)
         if count >= late:
-            fast = grown(fast, close[i], count - late, fast_need, fast_weight, fast_rest)
+            fast = grown(fast, close[i], count - late, fast_need, fast_weight)
         if count >= begun:
-            signal = grown(signal, fast - slow, count - begun, signal_need, weight, rest)
+            signal = grown(signal, fast - slow, count - begun, signal_need, weight)
         count += 1
         out[i, 0] = out[i, 1] = out[i, 2] = np.nan
+        if seed != 0 and count > begun:  # TA-Lib holds the line back until the signal is there
+            out[i, 0] = fast - slow
         if count == ready:
             out[i, 0], out[i, 1], out[i, 2] = fast - slow, signal, fast - slow - signal
         i += 1
@@ -65,15 +66,14 @@ def macd(p, s, bars, out):
 def _rows(close, out, i, stop, count, fast, slow, signal, weights):
     """Do rows `i` to `stop`, `count` values after the first; return the three means."""
     fast_weight, slow_weight, weight = weights
-    fast_rest, slow_rest, rest = 1.0 - fast_weight, 1.0 - slow_weight, 1.0 - weight
     while i < stop:
         pause = min(stop, i + STEP - count % STEP)
         for k in range(i, pause):
             x = close[k]
-            fast = fast * fast_rest + x * fast_weight
-            slow = slow * slow_rest + x * slow_weight
+            fast += (x - fast) * fast_weight
+            slow += (x - slow) * slow_weight
             line = fast - slow
-            signal = signal * rest + line * weight
+            signal += (line - signal) * weight
             out[k, 0] = line
             out[k, 1] = signal
             out[k, 2] = line - signal
@@ -88,7 +88,6 @@ def _rows(close, out, i, stop, count, fast, slow, signal, weights):
 def _halves(close, out, i, part, lead, fast, slow, signal, weights):
     """Do two parts from row `i`, which begins a step; return the three means."""
     fast_weight, slow_weight, weight = weights
-    fast_rest, slow_rest, rest = 1.0 - fast_weight, 1.0 - slow_weight, 1.0 - weight
     a = np.uint64(i)
     b = a + np.uint64(part)
     early = np.uint64(lead)
@@ -98,27 +97,27 @@ def _halves(close, out, i, part, lead, fast, slow, signal, weights):
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
             x = close[b - early + np.uint64(j)]
-            fast_b = fast_b * fast_rest + x * fast_weight
-            slow_b = slow_b * slow_rest + x * slow_weight
-            signal_b = signal_b * rest + (fast_b - slow_b) * weight
+            fast_b += (x - fast_b) * fast_weight
+            slow_b += (x - slow_b) * slow_weight
+            signal_b += ((fast_b - slow_b) - signal_b) * weight
         fast_b, slow_b, signal_b = calm(fast_b), calm(slow_b), calm(signal_b)
     begun = (fast_b, slow_b, signal_b)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
             x = close[a + k]
-            fast = fast * fast_rest + x * fast_weight
-            slow = slow * slow_rest + x * slow_weight
+            fast += (x - fast) * fast_weight
+            slow += (x - slow) * slow_weight
             line = fast - slow
-            signal = signal * rest + line * weight
+            signal += (line - signal) * weight
             out[a + k, 0] = line
             out[a + k, 1] = signal
             out[a + k, 2] = line - signal
             x = close[b + k]
-            fast_b = fast_b * fast_rest + x * fast_weight
-            slow_b = slow_b * slow_rest + x * slow_weight
+            fast_b += (x - fast_b) * fast_weight
+            slow_b += (x - slow_b) * slow_weight
             line = fast_b - slow_b
-            signal_b = signal_b * rest + line * weight
+            signal_b += (line - signal_b) * weight
             out[b + k, 0] = line
             out[b + k, 1] = signal_b
             out[b + k, 2] = line - signal_b

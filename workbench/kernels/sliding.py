@@ -82,11 +82,12 @@ def _sum_blocks(column, line, length, i, scale):
 
 
 @nb.njit(cache=True, nogil=True)
-def weighted_sums(column, line, ring, length, at, head, rise, scale):
+def weighted_sums(column, line, ring, length, at, head, past, scale):
     """Write `scale` times the sum of the last values, the newest `length` times, the oldest once.
 
-    `at` is the place in the block, `head` the sum of the block so far, `rise` that of its values
-    times their place from 1; all three are returned as they are afterwards.
+    `at` is the place in the block, `head` the sum of the block so far, `past` the sum of all
+    `head` before, by which its values count less than `length` times; all three are returned as
+    they are afterwards.
     """
     n = len(column)
     i = 0
@@ -102,8 +103,8 @@ def weighted_sums(column, line, ring, length, at, head, rise, scale):
             continue
         x = column[i]
         head += x
-        rise += (at + 1.0) * x
-        line[i] = (ring[at + 1] + (rise + (length - 1.0 - at) * head)) * scale
+        line[i] = (ring[at + 1] + (length * head - past)) * scale
+        past += head
         ring[at] = x
         at += 1
         if at == length:
@@ -115,15 +116,16 @@ def weighted_sums(column, line, ring, length, at, head, rise, scale):
                 ring[k] = fall
             at = 0
             head = 0.0
-            rise = 0.0
+            past = 0.0
         i += 1
-    return at, head, rise
+    return at, head, past
 
 
 @nb.njit(cache=True, nogil=True)
 def _weighted_blocks(column, line, length, i, scale):
     """Do all whole blocks from row `i`, which begins one; return the row after them."""
     blocks = (len(column) - i) // length
+    times = float(length)
     size = np.uint64(length)
     a = np.uint64(i)
     for _ in range(blocks):
@@ -136,16 +138,11 @@ def _weighted_blocks(column, line, length, i, scale):
             line[k + size - _ONE] = fall
         line[a + size - _ONE] = 0.0
         head = 0.0
-        rise = 0.0
-        place = 0.0
-        left = float(length)
+        past = 0.0
         for j in range(length):
             k = a + np.uint64(j)
-            x = column[k]
-            place += 1.0
-            left -= 1.0
-            head += x
-            rise += place * x
-            line[k] = (line[k] + (rise + left * head)) * scale
+            head += column[k]
+            line[k] = (line[k] + (times * head - past)) * scale
+            past += head
         a += size
     return i + blocks * length

@@ -32,12 +32,12 @@ def calm(mean):
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def grown(mean, x, taken, need, weight, rest):
+def grown(mean, x, taken, need, weight):
     """Return a mean that has taken `taken` values after one more; the first `need` seed it."""
     if taken < need:
         mean += x
         return mean / need if taken + 1 == need else mean
-    return mean * rest + x * weight
+    return mean + (x - mean) * weight
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -69,34 +69,39 @@ def rma(p, s, bars, out):
 def _smooth(s, close, line, need, weight):
     count = s[0]["count"]
     mean = s[0]["mean"]
-    rest = 1.0 - weight
     n = len(close)
+    if weight == 1.0 and n > 0:  # no mean at all; the steps below would round
+        for k in range(n):
+            line[k] = close[k]
+        s[0]["count"] = count + n
+        s[0]["mean"] = close[n - 1]
+        return
     i = 0
     while i < n and count < need:
-        mean = grown(mean, close[i], count, need, weight, rest)
+        mean = grown(mean, close[i], count, need, weight)
         count += 1
         line[i] = mean if count == need else np.nan
         i += 1
     lead = lead_of(weight, 1)
     if n - i > 32 * lead:
         start = i + (-count) % STEP
-        mean = _row_by_row(close, line, i, start, count, mean, weight, rest)
+        mean = _row_by_row(close, line, i, start, count, mean, weight)
         part = (n - start) // (4 * STEP) * STEP
-        mean = _side_by_side(close, line, start, part, lead, mean, weight, rest)
+        mean = _side_by_side(close, line, start, part, lead, mean, weight)
         count += start + 4 * part - i
         i = start + 4 * part
-    mean = _row_by_row(close, line, i, n, count, mean, weight, rest)
+    mean = _row_by_row(close, line, i, n, count, mean, weight)
     s[0]["count"] = count + n - i
     s[0]["mean"] = mean
 
 
 @nb.njit(cache=True, nogil=True)
-def _row_by_row(close, line, i, stop, count, mean, weight, rest):
+def _row_by_row(close, line, i, stop, count, mean, weight):
     """Do rows `i` to `stop`, `count` values after the first; return the mean."""
     while i < stop:
         pause = min(stop, i + STEP - count % STEP)
         for k in range(i, pause):
-            mean = mean * rest + close[k] * weight
+            mean += (close[k] - mean) * weight
             line[k] = mean
         count += pause - i
         i = pause
@@ -106,7 +111,7 @@ def _row_by_row(close, line, i, stop, count, mean, weight, rest):
 
 
 @nb.njit(cache=True, nogil=True)
-def _side_by_side(close, line, i, part, lead, mean, weight, rest):
+def _side_by_side(close, line, i, part, lead, mean, weight):
     """Do four parts from row `i`, which begins a step; return the mean."""
     # Indices without sign need no test for counting from the end.
     size = np.uint64(part)
@@ -123,27 +128,27 @@ def _side_by_side(close, line, i, part, lead, mean, weight, rest):
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
-            mean_b = mean_b * rest + close[b - early + k] * weight
-            mean_c = mean_c * rest + close[c - early + k] * weight
-            mean_d = mean_d * rest + close[d - early + k] * weight
+            mean_b += (close[b - early + k] - mean_b) * weight
+            mean_c += (close[c - early + k] - mean_c) * weight
+            mean_d += (close[d - early + k] - mean_d) * weight
         mean_b, mean_c, mean_d = calm(mean_b), calm(mean_c), calm(mean_d)
     begun_b, begun_c, begun_d = mean_b, mean_c, mean_d
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
-            mean_a = mean_a * rest + close[a + k] * weight
+            mean_a += (close[a + k] - mean_a) * weight
             line[a + k] = mean_a
-            mean_b = mean_b * rest + close[b + k] * weight
+            mean_b += (close[b + k] - mean_b) * weight
             line[b + k] = mean_b
-            mean_c = mean_c * rest + close[c + k] * weight
+            mean_c += (close[c + k] - mean_c) * weight
             line[c + k] = mean_c
-            mean_d = mean_d * rest + close[d + k] * weight
+            mean_d += (close[d + k] - mean_d) * weight
             line[d + k] = mean_d
         mean_a, mean_b, mean_c, mean_d = calm(mean_a), calm(mean_b), calm(mean_c), calm(mean_d)
     if mean_a != begun_b:
-        mean_b = _row_by_row(close, line, i + part, i + 2 * part, 0, mean_a, weight, rest)
+        mean_b = _row_by_row(close, line, i + part, i + 2 * part, 0, mean_a, weight)
     if mean_b != begun_c:
-        mean_c = _row_by_row(close, line, i + 2 * part, i + 3 * part, 0, mean_b, weight, rest)
+        mean_c = _row_by_row(close, line, i + 2 * part, i + 3 * part, 0, mean_b, weight)
     if mean_c != begun_d:
-        mean_d = _row_by_row(close, line, i + 3 * part, i + 4 * part, 0, mean_c, weight, rest)
+        mean_d = _row_by_row(close, line, i + 3 * part, i + 4 * part, 0, mean_c, weight)
     return mean_d
