@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter, Taken
 from workbench.analytics.spec import Spec, per_length
-from workbench.kernels import channels, deviation
+from workbench.kernels import bands, channels
 
 __all__ = ["SPECS"]
 
@@ -43,11 +43,11 @@ SPECS: tuple[Spec, ...] = (
         name="bollinger",
         title="Bollinger bands",
         family=_FAMILY,
-        kernel=deviation.bollinger,
+        kernel=bands.bollinger,
         inputs=("close",),
         outputs=("upper", "middle", "lower"),
         parameters=_BOLLINGER,
-        state=deviation.WINDOW,
+        state=bands.WINDOW,
         slots=per_length,
         warmup=lambda p: p["length"] - 1,
         pane="price",
@@ -58,11 +58,11 @@ SPECS: tuple[Spec, ...] = (
         name="bollinger_b",
         title="Bollinger %b",
         family=_FAMILY,
-        kernel=deviation.bollinger_b,
+        kernel=bands.bollinger_b,
         inputs=("close",),
         outputs=("bollinger_b",),
         parameters=_BOLLINGER,
-        state=deviation.WINDOW,
+        state=bands.WINDOW,
         slots=per_length,
         warmup=lambda p: p["length"] - 1,
         pane="own",
@@ -75,11 +75,11 @@ SPECS: tuple[Spec, ...] = (
         name="bollinger_width",
         title="Bollinger bandwidth",
         family=_FAMILY,
-        kernel=deviation.bollinger_width,
+        kernel=bands.bollinger_width,
         inputs=("close",),
         outputs=("bollinger_width",),
         parameters=_BOLLINGER,
-        state=deviation.WINDOW,
+        state=bands.WINDOW,
         slots=per_length,
         warmup=lambda p: p["length"] - 1,
         pane="own",

@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter
 from workbench.analytics.spec import Spec, length, one, per_length
-from workbench.kernels import deviation, realised, volatility
+from workbench.kernels import bands, realised, volatility
 
 __all__ = ["SPECS"]
 
@@ -97,7 +97,7 @@ SPECS: tuple[Spec, ...] = (
         name="stddev",
         title="Standard deviation",
         family=_FAMILY,
-        kernel=deviation.stddev,
+        kernel=bands.stddev,
         inputs=("close",),
         outputs=("stddev",),
         parameters={
@@ -108,7 +108,7 @@ SPECS: tuple[Spec, ...] = (
                 "whether squares are divided by length, as in TA-Lib, or by length - 1",
             ),
         },
-        state=deviation.WINDOW,
+        state=bands.WINDOW,
         slots=per_length,
         warmup=lambda p: p["length"] - 1,
         pane="own",

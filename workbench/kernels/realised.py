@@ -8,7 +8,7 @@ import numba as nb
 import numpy as np
 
 from workbench.kernels.blocks import sum_tails
-from workbench.kernels.deviation import FALL, anchor_rows, ring_moments, slid
+from workbench.kernels.bands import FALL, anchor_rows, ring_moments, slid
 
 __all__ = ["REALISED", "realised"]
 
