@@ -18,6 +18,7 @@ _LASTING = (
     "asyncio_",
     "pydevd",
     "Tornado",
+    "tqdm_monitor",
     "IPython",
     "QueueManager",
     "ThreadPoolExecutor-",

@@ -6,67 +6,154 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.analytics import indicator, indicators
-    from workbench.bars import time_bars
+    from workbench import testing
+    from workbench.analytics.catalogue import indicators
+    from workbench.analytics.configured import Indicator
+    from workbench.analytics.joining import join_timeframes
+    from workbench.analytics.own import indicator
+    from workbench.bars.build import build_bars
+    from workbench.bars.kinds import BarKind, bar_kind
+    from workbench.bars.timebars import time_bars
+    from workbench.calendar import market_session
     from workbench.config import Settings, settings
+    from workbench.crosssection import panel
     from workbench.feeds import connect, replay
     from workbench.flow.feed import Feed
+    from workbench.flow.livesignals import signals
     from workbench.plots.chart import chart
+    from workbench.rules.catalogue import ema_cross, structure_change, vwap_reversion, zone_breakout
+    from workbench.rules.definition import enter, leave, rule
+    from workbench.rules.signal import Signal
     from workbench.store.store import open_store
+    from workbench.study.alignment import alignment
+    from workbench.study.blocks import order_blocks
+    from workbench.study.catalogue import studies
+    from workbench.study.gaps import fair_value_gaps
+    from workbench.study.liquidity import liquidity
+    from workbench.study.profile import profile
+    from workbench.study.structure import structure
+    from workbench.study.trend import trend
+    from workbench.study.volume import profile_of
     from workbench.symbols import SymbolTable
     from workbench.tape import TapeReader, TapeWriter
+    from workbench.testing.leaks import lookahead
     from workbench.timeframes import Timeframe, timeframe
+    from workbench.verification import verify
     from workbench.warmup import warm
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BarKind",
     "Feed",
+    "Indicator",
     "Settings",
+    "Signal",
     "SymbolTable",
     "TapeReader",
     "TapeWriter",
     "Timeframe",
+    "alignment",
+    "bar_kind",
+    "build_bars",
     "chart",
     "connect",
+    "ema_cross",
+    "enter",
+    "fair_value_gaps",
     "indicator",
     "indicators",
+    "join_timeframes",
+    "leave",
+    "liquidity",
+    "lookahead",
+    "market_session",
     "open_store",
+    "order_blocks",
+    "panel",
+    "profile",
+    "profile_of",
     "replay",
+    "rule",
     "settings",
+    "signals",
+    "structure",
+    "structure_change",
+    "studies",
+    "testing",
     "time_bars",
     "timeframe",
+    "trend",
+    "verify",
+    "vwap_reversion",
     "warm",
+    "zone_breakout",
 ]
 
 # Loaded when first used: `import workbench` costs no numba, no panel, no pandas.
 _HOME = {
+    "BarKind": "bars.kinds",
     "Feed": "flow.feed",
+    "Indicator": "analytics.configured",
     "Settings": "config",
+    "Signal": "rules.signal",
     "SymbolTable": "symbols",
     "TapeReader": "tape",
     "TapeWriter": "tape",
     "Timeframe": "timeframes",
+    "alignment": "study.alignment",
+    "bar_kind": "bars.kinds",
+    "build_bars": "bars.build",
     "chart": "plots.chart",
     "connect": "feeds",
-    "indicator": "analytics",
-    "indicators": "analytics",
+    "ema_cross": "rules.catalogue",
+    "enter": "rules.definition",
+    "fair_value_gaps": "study.gaps",
+    "indicator": "analytics.own",
+    "indicators": "analytics.catalogue",
+    "join_timeframes": "analytics.joining",
+    "leave": "rules.definition",
+    "liquidity": "study.liquidity",
+    "lookahead": "testing.leaks",
+    "market_session": "calendar",
     "open_store": "store.store",
+    "order_blocks": "study.blocks",
+    "panel": "crosssection",
+    "profile": "study.profile",
+    "profile_of": "study.volume",
     "replay": "feeds",
+    "rule": "rules.definition",
     "settings": "config",
-    "time_bars": "bars",
+    "signals": "flow.livesignals",
+    "structure": "study.structure",
+    "structure_change": "rules.catalogue",
+    "studies": "study.catalogue",
+    "time_bars": "bars.timebars",
     "timeframe": "timeframes",
+    "trend": "study.trend",
+    "verify": "verification",
+    "vwap_reversion": "rules.catalogue",
     "warm": "warmup",
+    "zone_breakout": "rules.catalogue",
 }
 
 # The functions that make indicators, `wb.ema(20)`: the names of the catalogue.
 _INDICATORS = frozenset(
-    ["ema", "rsi", "sma", "vwap"]
+    """
+    ad adosc adx adxr atr beta bollinger bollinger_b bollinger_width chandelier choppiness cmf
+    cmo correlation covariance dema dmi donchian dx ema eom force forecast fractals heikin_ashi
+    highest hma ichimoku kama keltner linreg linreg_channel lowest macd median mom natr obv
+    pivots psar quantile r_squared rank realised rma roc rsi slope sma stddev stochastic
+    stochrsi supertrend t3 tema trange trix variance vortex vwap vwap_anchored vwap_bands
+    vwap_rolling vwma williams wma zigzag zscore
+    """.split()  # noqa: SIM905
 )
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home."""
+    if name == "testing":
+        return import_module("workbench.testing")
     home = _HOME.get(name) or ("analytics" if name in _INDICATORS else None)
     if home is None:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}")

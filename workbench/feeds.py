@@ -97,7 +97,7 @@ def connect(
 def _warmed() -> None:
     """Have all kernels at hand before data comes; show progress where they must be compiled."""
     if is_warm():
-        warm()
+        warm(everything=False)
         return
     with tqdm(desc="compiling kernels, once", total=1, unit="kernel", leave=False) as bar:
 
@@ -106,7 +106,7 @@ def _warmed() -> None:
             bar.set_postfix_str(name, refresh=False)
             bar.update(done - bar.n)
 
-        warm(step)
+        warm(step, everything=False)
 
 
 def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:

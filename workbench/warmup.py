@@ -1,27 +1,55 @@
-"""Compiling all kernels once, so that none is compiled while data streams."""
+"""Compiling kernels before data come, so that none is compiled while they stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from workbench.analytics import CATALOGUE, indicator
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.calendarbars import CalendarBars
+from workbench.bars.eventbars import EventBars, event_bars
+from workbench.bars.folding import fold_bars
+from workbench.bars.pricebars import PriceBars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.gate import Gate, Quarantine
 from workbench.kernels import cache_dir
-from workbench.records import QUOTE, TRADE, Batch
+from workbench.records import BAR, QUOTE, TRADE, Batch, Rows
+from workbench.study.catalogue import CATALOGUE as STUDIES
+from workbench.study.catalogue import study
 from workbench.symbols import SymbolTable
 
-__all__ = ["is_warm", "warm"]
+__all__ = ["ESSENTIAL", "is_warm", "warm"]
 
 _START = 1_700_000_000_000_000_000
+#: What a feed and a first chart need; the rest is compiled when it is first asked for.
+ESSENTIAL = ("gate", "bars", "sma", "ema", "rsi", "vwap")
+_EVENTS = (
+    "trades:2", "range:1", "renko:1@1s", "renko:atr2@1s", "imbalance-trades", "run-trades",
+)  # fmt: skip
+_LINES = ("heikin-ashi@1m", "line-break:3@1m", "kagi:1@1m", "point-figure:1x3@1m")
+
+
+def _trades(n: int) -> Rows:
+    trades = np.zeros(n, TRADE)
+    trades["time"] = _START + np.arange(n) * 10**9
+    trades["price"] = trades["size"] = 1.0
+    return trades
+
+
+def _minutes(n: int) -> Rows:
+    bars = np.zeros(n, BAR)
+    bars["time"], bars["timeframe"], bars["volume"] = _START + np.arange(n) * 60 * 10**9, 60, 1.0
+    for name in ("open", "high", "low", "close", "vwap", "notional"):
+        bars[name] = 10.0
+    return bars
 
 
 def _bars() -> None:
-    trades = np.zeros(8, TRADE)
-    trades["time"] = _START + np.arange(8) * 10**9
-    trades["price"] = trades["size"] = 1.0
+    trades = _trades(8)
     builder = BarBuilder(["1s"], lateness=1.0)
     builder.add(trades[::-1].copy())
     builder.adopt(0, "1m", trades)
@@ -31,48 +59,134 @@ def _bars() -> None:
 
 
 def _gate() -> None:
-    trades = np.zeros(600, TRADE)
-    trades["time"], trades["price"], trades["size"] = _START, 1.0, 1.0
+    trades = _trades(600)
+    trades["time"] = _START
     trades["id"] = np.arange(600)
     gate = Gate(SymbolTable(["A"]), Quarantine())
     gate.accept(Batch("trade", trades))
     gate.accept(Batch("quote", np.zeros(1, QUOTE)))
 
 
-def _steps() -> list[tuple[str, Callable[[], None]]]:
-    return [
-        ("gate", _gate),
-        ("bars", _bars),
-        *((name, indicator(name).prepare) for name in CATALOGUE),
-    ]
+def _event(kind: str) -> None:
+    builder = EventBars(kind, lateness=1.0)
+    builder.add(_trades(50))
+    builder.forming()
+    builder.advance(_START + 100 * 10**9)
+    event_bars(_trades(50), kind)
 
 
-def is_warm() -> bool:
-    """Tell whether this version's kernels were compiled on this machine before."""
-    return (cache_dir() / "warm").exists()
+def _lines(kind: str) -> None:
+    lines = PriceBars(kind)
+    lines.add(_minutes(5))
+    lines.forming(_minutes(6)[5:])
 
 
-def warm(on_step: Callable[[int, int, str], None] | None = None) -> None:
+def _folded() -> None:
+    fold_bars(_minutes(5), "5m")
+    days = CalendarBars("session:day", "BTC-USD")
+    days.add(_minutes(5))
+    days.forming(_minutes(6)[5:])
+
+
+def _study(name: str) -> None:
+    run = study(name).start()
+    run.add(_minutes(2))
+
+
+def _steps() -> dict[str, Callable[[], None]]:
+    steps: dict[str, Callable[[], None]] = {"gate": _gate, "bars": _bars}
+    steps |= {name: indicator(name).prepare for name in CATALOGUE}
+    steps["folded bars"] = _folded
+    for kind in _EVENTS:
+        steps[kind] = lambda kind=kind: _event(kind)  # type: ignore[misc]
+    for kind in _LINES:
+        steps[kind] = lambda kind=kind: _lines(kind)  # type: ignore[misc]
+    for name in STUDIES:
+        steps[f"study {name}"] = lambda name=name: _study(name)  # type: ignore[misc]
+    return steps
+
+
+def is_warm(*, everything: bool = False) -> bool:
+    """Tell whether this version's kernels were compiled on this machine before.
+
+    Parameters
+    ----------
+    everything : bool
+        All of them, or (False) those of :data:`ESSENTIAL`.
+    """
+    return (cache_dir() / ("warm-all" if everything else "warm")).exists()
+
+
+def warm(
+    on_step: Callable[[int, int, str], None] | None = None,
+    *,
+    everything: bool = True,
+    jobs: int | None = 1,
+) -> None:
     """Compile every kernel that is not in the cache.
 
     Parameters
     ----------
     on_step : callable or None
         Called with steps done, steps in all, and the name of the next one ("" at the end).
+    everything : bool
+        All kernels; False for those of :data:`ESSENTIAL` only.
+    jobs : int or None
+        Processes that compile side by side; None for one per core. More than one fills the
+        cache for the processes to come, and loads nothing into this one.
 
     Examples
     --------
-    >>> warm()
+    >>> warm(everything=False)
     >>> is_warm()
     True
     """
     steps = _steps()
-    for done, (name, step) in enumerate(steps):
+    names = list(steps) if everything else list(ESSENTIAL)
+    count = min(jobs or os.cpu_count() or 1, len(names))
+    begun = _run_in(count, names) if count > 1 else _run(names, steps)
+    for done, name in enumerate(begun):
         if on_step is not None:
-            on_step(done, len(steps), name)
-        step()
+            on_step(done, len(names), name)
     if on_step is not None:
-        on_step(len(steps), len(steps), "")
+        on_step(len(names), len(names), "")
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "warm").touch()
+    if everything:
+        (folder / "warm-all").touch()
+
+
+def _run(names: Iterable[str], steps: dict[str, Callable[[], None]]) -> Iterable[str]:
+    for name in names:
+        yield name
+        steps[name]()
+
+
+def _run_in(count: int, names: list[str]) -> Iterable[str]:
+    """Compile in processes of their own, and tell each name as it begins."""
+    reading, writing = os.pipe()
+    children = [
+        subprocess.Popen(  # noqa: S603 - this very interpreter and module
+            [sys.executable, "-m", "workbench.warmup", *names[i::count]], stdout=writing
+        )
+        for i in range(count)
+    ]
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as told:
+            for line in told:
+                yield line.strip()
+        for child in children:
+            if child.wait():
+                raise subprocess.CalledProcessError(child.returncode, child.args)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":
+    for name in _run(sys.argv[1:], _steps()):
+        sys.stdout.write(name + "\n")
+        sys.stdout.flush()

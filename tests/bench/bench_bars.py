@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.records import TRADE, Rows
 from workbench.warmup import warm
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.eventbars import EventBars, event_bars
+from workbench.bars.eventbars import EventBars, event_bars
 from workbench.records import TRADE, Rows
 
 ROUNDS = 7

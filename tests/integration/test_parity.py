@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.analytics import Indicator, ema, rsi, sma, vwap
-from workbench.bars import time_bars
+from workbench.analytics import ema, rsi, sma, vwap
+from workbench.bars.timebars import time_bars
 from workbench.digest import digest
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
@@ -48,14 +48,10 @@ def batch(store: Store, symbols: tuple[str, ...]) -> str:
         trades = store.rows("trade", symbol)
         for name in TIMEFRAMES:
             rows = time_bars(trades, name)
-            columns = [np.asarray(_over(i, rows, symbol)) for i in INDICATORS]
+            columns = [i.start(symbol).add(rows) for i in INDICATORS]
             bars[f"{symbol} {name}"] = rows
-            values[f"{symbol} {name}"] = np.column_stack(columns)
+            values[f"{symbol} {name}"] = np.hstack(columns)
     return digest(bars, values)
-
-
-def _over(indicator: Indicator, rows: Rows, symbol: str) -> pd.Series | pd.DataFrame:
-    return indicator.over(rows, symbol)
 
 
 def record(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.bars import _TF, BarBuilder, time_bars
+from workbench.bars.timebars import _TF, BarBuilder, time_bars
 from workbench.kernels import batch
 from workbench.kernels.barstate import SLOT
 from workbench.records import BAR, TRADE

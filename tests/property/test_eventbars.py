@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.eventbars import EVENT_FAMILIES, EventBars, event_bars
-from workbench.kinds import bar_kind
+from workbench.bars.eventbars import EVENT_FAMILIES, EventBars, event_bars
+from workbench.bars.kinds import bar_kind
 from workbench.records import CLOSED, FORMING, TRADE
 
 Rows = npt.NDArray[Any]

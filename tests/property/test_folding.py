@@ -9,10 +9,10 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.foldedbars import FoldedBars
+from workbench.bars.folding import FrameSpans, fold_bars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.digest import newest
-from workbench.foldedbars import FoldedBars
-from workbench.folding import FrameSpans, fold_bars
 from workbench.records import CLOSED, FORMING, REVISED, TRADE
 
 Rows = npt.NDArray[Any]

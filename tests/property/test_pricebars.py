@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.pricebars import PriceBars, price_bars
+from workbench.bars.pricebars import PriceBars, price_bars
 from workbench.records import BAR, CLOSED
 
 Rows = npt.NDArray[Any]

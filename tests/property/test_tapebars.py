@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.bars import BarBuilder, time_bars
-from workbench.conditions import NO_HIGHLOW, NO_LAST, NO_VOLUME, RESTRICTED, marked, rules_for
+from workbench.bars.conditions import NO_HIGHLOW, NO_LAST, NO_VOLUME, RESTRICTED, marked, rules_for
+from workbench.bars.tapebars import TapeBuilder, tape_bars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.digest import newest
 from workbench.records import CLOSED, REVISED, TRADE
 from workbench.sim.readers import read_trades
-from workbench.tapebars import TapeBuilder, tape_bars
 from workbench.timeframes import timeframe
 
 Rows = npt.NDArray[Any]
@@ -229,10 +229,10 @@ def test_a_real_day_keeps_its_volume(shared_data: Path) -> None:
 
 _DIGEST = """
 import numpy as np
-from workbench.conditions import NO_LAST
+from workbench.bars.conditions import NO_LAST
 from workbench.digest import digest
 from workbench.records import TRADE
-from workbench.tapebars import TapeBuilder
+from workbench.bars.tapebars import TapeBuilder
 rng = np.random.default_rng(8)
 rows = np.zeros(800, TRADE)
 rows["time"] = rows["received"] = np.sort(rng.integers(0, 200 * 10**9, 800)) + 10**18

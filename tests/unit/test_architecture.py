@@ -117,7 +117,8 @@ def test_nothing_prints_but_the_command_line() -> None:
     def find() -> Iterator[str]:
         for name, tree in TREES.items():
             for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and dotted(node.func) == "print" and not name.startswith("cli/"):
+                called = dotted(node.func) if isinstance(node, ast.Call) else ""
+                if called == "print" and not name.startswith("cli/"):
                     yield f"{name}:{node.lineno} prints"
 
     offences(find())

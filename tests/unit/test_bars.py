@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.errors import UnknownTimeframeError
 from workbench.records import BAR, TRADE
 from workbench.timeframes import STANDARD, timeframe
@@ -252,7 +252,7 @@ def test_what_is_asked_of_symbols_never_seen() -> None:
 _TWIN = """
 import hashlib, sys
 import numpy as np
-from workbench.bars import BarBuilder
+from workbench.bars.timebars import BarBuilder
 from workbench.records import TRADE
 rng = np.random.default_rng(3)
 builder = BarBuilder(["1s", "5s", "1m"], lateness=2)

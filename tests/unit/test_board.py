@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.analytics import ema, sma
-from workbench.bars import BarBuilder
+from workbench.bars.timebars import BarBuilder
 from workbench.flow.board import Board
 from workbench.records import FORMING, TRADE, Batch, empty
 from workbench.symbols import SymbolTable

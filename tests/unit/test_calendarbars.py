@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.calendarbars import CalendarBars, calendar_bars
+from workbench.bars.folding import fold_bars
+from workbench.bars.kinds import bar_kind
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.calendar import session_edges
-from workbench.calendarbars import CalendarBars, calendar_bars
 from workbench.digest import newest
 from workbench.errors import UnknownTimeframeError
-from workbench.folding import fold_bars
-from workbench.kinds import bar_kind
 from workbench.records import BAR, CLOSED, FORMING, REVISED, TRADE
 from workbench.sessions import NEW_YORK
 from workbench.store.frames import dataframe

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from workbench.conditions import (
+from workbench.bars.conditions import (
     ALL,
     EVERYTHING,
     HIGHLOW,

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from workbench.bars.kinds import FAMILIES, BarKind, bar_kind, kind_of
 from workbench.errors import UnknownTimeframeError
-from workbench.kinds import FAMILIES, BarKind, bar_kind, kind_of
 from workbench.timeframes import Timeframe, timeframe
 
 
@@ -85,7 +85,8 @@ def test_codes_are_below_zero_and_the_same_everywhere() -> None:
     assert len(set(codes)) == len(codes)
     assert all(-(2**31) < code < 0 for code in codes)
     script = (
-        f"from workbench.kinds import bar_kind;print(*[bar_kind(name).code for name in {names!r}])"
+        "from workbench.bars.kinds import bar_kind;"
+        f"print(*[bar_kind(name).code for name in {names!r}])"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True

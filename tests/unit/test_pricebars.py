@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from workbench.bars.kinds import bar_kind
+from workbench.bars.pricebars import PriceBars, price_bars
 from workbench.errors import UnknownTimeframeError
-from workbench.kinds import bar_kind
-from workbench.pricebars import PriceBars, price_bars
 from workbench.records import BAR, CLOSED, FORMING
 
 Rows = npt.NDArray[Any]
@@ -205,7 +205,7 @@ _DIGEST = """
 import numpy as np
 from test_pricebars import KINDS, walk
 from workbench.digest import digest
-from workbench.pricebars import PriceBars
+from workbench.bars.pricebars import PriceBars
 made = {}
 for kind in (*KINDS, "line-break:1@1m", "point-figure:1x1@1m"):
     built = PriceBars(kind)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.bars.quotebars import PRICES, QuoteBars, QuotePrice, quote_bars, quote_trades
 from workbench.digest import newest
-from workbench.quotebars import PRICES, QuoteBars, QuotePrice, quote_bars, quote_trades
 from workbench.records import CLOSED, FORMING, QUOTE
 from workbench.sim.readers import read_trades
 from workbench.store.frames import dataframe

@@ -31,5 +31,5 @@ def doctor(*, config: Settings) -> None:
 def warm(*, config: Settings) -> None:
     """Compile all kernels now, so that nothing compiles while data streams."""
     start = clock.monotonic()
-    with warmed():
+    with warmed(everything=True):
         console.print(f"kernels are compiled ({clock.monotonic() - start:.1f} s)")

@@ -35,12 +35,15 @@ clock = SystemClock()
 
 
 @contextmanager
-def warmed() -> Iterator[None]:
-    """Compile the kernels behind a progress bar, if that was not done before."""
+def warmed(*, everything: bool = False) -> Iterator[None]:
+    """Compile kernels behind a progress bar, if that was not done before.
+
+    Those of a feed and a first chart at least, or all, side by side on all cores.
+    """
     from workbench.warmup import is_warm, warm
 
-    if is_warm():
-        warm()
+    if is_warm(everything=everything):
+        warm(everything=everything)
         yield
         return
     with Progress(
@@ -54,7 +57,7 @@ def warmed() -> Iterator[None]:
         def step(done: int, total: int, name: str) -> None:
             progress.update(task, completed=done, total=total, description=name)
 
-        warm(step)
+        warm(step, everything=everything, jobs=None if everything else 1)
     yield
 
 

@@ -129,7 +129,7 @@ def verify(
     """Prove on a recording that live, replay and batch come out bit for bit the same."""
     from workbench import verification
 
-    with warmed(), Progress(console=console) as progress:
+    with warmed(everything=True), Progress(console=console) as progress:
         tasks: dict[str, Any] = {}
 
         def step(way: str, done: int, total: int) -> None:

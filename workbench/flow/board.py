@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from workbench.analytics import Indicator
-from workbench.bars import BarBuilder
+from workbench.bars.kinds import BarKind, kind_of
+from workbench.bars.timebars import BarBuilder
 from workbench.flow.kindbars import KindBars, base_of
 from workbench.flow.series import Series
 from workbench.flow.window import Window
-from workbench.kinds import BarKind, kind_of
 from workbench.records import Batch, Rows, empty
 from workbench.symbols import SymbolTable
 from workbench.timeframes import Timeframe

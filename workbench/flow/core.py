@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.analytics import Indicator
+from workbench.bars.kinds import BarKind
 from workbench.clock import Clock
 from workbench.config import Settings
 from workbench.errors import TapeError, WorkbenchError
@@ -23,7 +24,6 @@ from workbench.flow.prices import DAY, prices
 from workbench.flow.recent import Recent
 from workbench.flow.uplink import Uplink
 from workbench.flow.window import Window
-from workbench.kinds import BarKind
 from workbench.net.replay import Replayed, replay
 from workbench.net.stream import ConnectionEvent
 from workbench.records import Batch, Kind, Rows, empty

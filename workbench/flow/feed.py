@@ -13,6 +13,7 @@ import pandas as pd
 from streamz import Stream
 
 from workbench.analytics import Indicator
+from workbench.bars.kinds import BarKind, bar_kind
 from workbench.clock import Clock, SystemClock
 from workbench.config import Settings, settings
 from workbench.errors import ConnectError, FeedClosedError, UnknownSymbolError
@@ -21,7 +22,6 @@ from workbench.flow.health import Event, Health
 from workbench.flow.loop import LoopThread
 from workbench.flow.window import Window
 from workbench.gate import Quarantine
-from workbench.kinds import BarKind, bar_kind
 from workbench.net.replay import Replayed
 from workbench.sources.source import Source
 from workbench.store.frames import dataframe

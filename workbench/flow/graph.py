@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from streamz import Stream
 
-from workbench.bars import BarBuilder
+from workbench.bars.timebars import BarBuilder
 from workbench.clock import Clock, SystemClock
 from workbench.flow.health import Health
 from workbench.flow.nodes import guard

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from workbench.calendarbars import CalendarBars
-from workbench.eventbars import EVENT_FAMILIES, EventBars
-from workbench.kinds import BarKind
-from workbench.pricebars import PriceBars
+from workbench.bars.calendarbars import CalendarBars
+from workbench.bars.eventbars import EVENT_FAMILIES, EventBars
+from workbench.bars.kinds import BarKind
+from workbench.bars.pricebars import PriceBars
 from workbench.records import BAR, Batch, Rows
 from workbench.timeframes import Timeframe, timeframe
 
@@ -24,7 +24,7 @@ _MINUTE = timeframe("1m")
 def base_of(kind: BarKind) -> Timeframe | None:
     """Return the timeframe of the time bars a kind is built from live; None for trades.
 
-    >>> from workbench.kinds import bar_kind
+    >>> from workbench.bars.kinds import bar_kind
     >>> base_of(bar_kind("kagi:10@5m")), base_of(bar_kind("volume:10"))
     (Timeframe(seconds=300, name='5m'), None)
     """
@@ -96,7 +96,7 @@ class KindBars:
 
     Examples
     --------
-    >>> from workbench.kinds import bar_kind
+    >>> from workbench.bars.kinds import bar_kind
     >>> from workbench.records import empty
     >>> kinds = KindBars(lateness=0.0)
     >>> trades = empty("trade", 5)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from workbench.bars import BarBuilder
+from workbench.bars.timebars import BarBuilder
 from workbench.flow.recent import Recent
 from workbench.symbols import SymbolTable
 from workbench.timeframes import timeframe

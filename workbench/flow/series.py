@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from workbench.analytics import Indicator, Run, Runs
+from workbench.bars.kinds import BarKind
 from workbench.flow.window import Window
-from workbench.kinds import BarKind
 from workbench.records import REVISED, Rows
 from workbench.timeframes import Timeframe
 

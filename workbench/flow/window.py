@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workbench.kinds import BarKind
+from workbench.bars.kinds import BarKind
 from workbench.records import BAR, Rows
 from workbench.timeframes import Timeframe
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from workbench.bars.folding import bar_rows, checked_bars, fixed, joined, newest_bars
+from workbench.bars.kinds import BarKind, bar_kind
 from workbench.errors import UnknownTimeframeError
-from workbench.folding import bar_rows, checked_bars, fixed, joined, newest_bars
 from workbench.kernels import pricebars as kernel
-from workbench.kinds import BarKind, bar_kind
 from workbench.records import BAR, FORMING, Rows
 
 __all__ = ["FAMILIES", "PriceBars", "price_bars"]
 
-#: Families of :mod:`workbench.kinds` that are made here, with the number kernels know them by.
+#: Families of :mod:`workbench.bars.kinds` that are made here, with the number kernels know them by.
 FAMILIES = {"heikin-ashi": 0, "line-break": 1, "kagi": 2, "point-figure": 3}
 _ROOM = 1 << 16
 #: Prices in boxes stay below this, so that each box has a number of its own.
@@ -174,7 +174,7 @@ def price_bars(bars: Rows | pd.DataFrame, kind: str | BarKind) -> Rows:
     ----------
     bars : array of BAR, or DataFrame
         Closed bars of one series of the kind's base; where a bar comes several times the
-        newest revision counts. A DataFrame as in :func:`workbench.folding.bar_rows`.
+        newest revision counts. A DataFrame as in :func:`workbench.bars.folding.bar_rows`.
     kind : str or BarKind
         See :class:`PriceBars`.
 

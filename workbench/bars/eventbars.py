@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.bars.kinds import FAMILIES, BarKind, bar_kind
 from workbench.errors import ConfigError, UnknownTimeframeError
 from workbench.kernels import eventbars as kernel
 from workbench.kernels import eventstate, imbalance, renko
 from workbench.kernels.exact import split
-from workbench.kinds import FAMILIES, BarKind, bar_kind
 from workbench.records import BAR, FORMING, TRADE, Rows
 
 __all__ = ["EVENT_FAMILIES", "EventBars", "event_bars"]
@@ -32,7 +32,7 @@ _KERNELS: dict[str, _Kernel] = {
     "run-volume": imbalance.runs,
     "run-dollar": imbalance.runs,
 }
-#: The families of :data:`~workbench.kinds.FAMILIES` that are built here.
+#: The families of :data:`~workbench.bars.kinds.FAMILIES` that are built here.
 EVENT_FAMILIES: frozenset[str] = frozenset(_KERNELS)
 
 _UNITS = {

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from workbench.folding import Spans, checked_bars, fold_spans, joined, straddles
+from workbench.bars.folding import Spans, checked_bars, fold_spans, joined, straddles
 from workbench.kernels.folding import NEVER
 from workbench.records import BAR, CLOSED, FORMING, REVISED, Rows
 
@@ -37,7 +37,7 @@ class FoldedBars:
 
     Examples
     --------
-    >>> from workbench.folding import FrameSpans
+    >>> from workbench.bars.folding import FrameSpans
     >>> bars = np.zeros(5, BAR)
     >>> bars["time"], bars["timeframe"] = np.arange(5) * 60 * 10**9, 60
     >>> bars["open"] = bars["high"] = bars["low"] = bars["close"] = [1.0, 4.0, 2.0, 3.0, 5.0]

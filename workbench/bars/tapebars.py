@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from workbench.bars import BarBuilder, Overdue, time_bars
-from workbench.conditions import NO_VOLUME, RESTRICTED
-from workbench.folding import joined
+from workbench.bars.conditions import NO_VOLUME, RESTRICTED
+from workbench.bars.folding import joined
+from workbench.bars.timebars import BarBuilder, Overdue, time_bars
 from workbench.kernels import bars as bar_kernel
 from workbench.kernels import tapebars as kernel
 from workbench.kernels.barstate import NEVER
@@ -26,11 +26,11 @@ Unpriced = tuple[int, float]
 class TapeBuilder(BarBuilder):
     """Build time bars of trades whose flags tell what they may set.
 
-    Use it like a :class:`~workbench.bars.BarBuilder`, which it is where no trade is marked;
-    :func:`workbench.conditions.marked` marks them. A bar begins with the first trade that may
-    set open and close. Trades that may set high and low, or volume, are added to it, those
-    from before it included; with volume goes notional, and so vwap. `count` is the number of
-    trades that set anything. A trade that may set prices and no volume counts with size 0.
+    Use it like a :class:`~workbench.bars.timebars.BarBuilder`, which it is where no trade is
+    marked; :func:`workbench.bars.conditions.marked` marks them. A bar begins with the first
+    trade that may set open and close. Trades that may set high and low, or volume, are added to
+    it, those from before it included; with volume goes notional, and so vwap. `count` is the
+    number of trades that set anything. A trade that may set prices and no volume counts with size 0.
     Without one trade that may set open and close there is no bar: see :meth:`unpriced`.
 
     Parameters
@@ -46,7 +46,7 @@ class TapeBuilder(BarBuilder):
 
     Examples
     --------
-    >>> from workbench.conditions import US_EQUITIES, marked
+    >>> from workbench.bars.conditions import US_EQUITIES, marked
     >>> from workbench.records import TRADE
     >>> trades = np.zeros(3, TRADE)
     >>> trades["time"] = 1_762_189_200 * 10**9 + np.arange(3)
@@ -194,7 +194,7 @@ def tape_bars(trades: Rows, name: Timeframe | str) -> tuple[Rows, Unpriced]:
     Parameters
     ----------
     trades : array of TRADE
-        Of any symbols, in any order, marked by :func:`workbench.conditions.marked`.
+        Of any symbols, in any order, marked by :func:`workbench.bars.conditions.marked`.
     name : Timeframe or str
 
     Returns

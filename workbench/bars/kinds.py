@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workbench.barfamilies import FAMILIES, Family, Parameter
+from workbench.bars.families import FAMILIES, Family, Parameter
 from workbench.errors import ConfigError, UnknownTimeframeError
 from workbench.timeframes import Timeframe, timeframe
 

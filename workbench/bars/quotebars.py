@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.bars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder, time_bars
 from workbench.records import QUOTE, TRADE, Rows
 from workbench.timeframes import Timeframe
 

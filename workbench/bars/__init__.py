@@ -1,0 +1,1 @@
+"""Bars of every kind, from trades, quotes and other bars."""
