@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def all_of_them() -> list[Indicator]:
     for name in NAMES:
         found.append(indicator(name))
         for key, kind in CATALOGUE[name].parameters.items():
-            for option in getattr(kind, "options", ())[1:]:
-                found.append(indicator(name, **{key: option}))
+            others = getattr(kind, "options", ())[1:]
+            found += [indicator(name, **{key: option}) for option in others]
     return found
 
 
@@ -264,7 +265,7 @@ def test_bands_are_a_weighted_mean_and_deviation(kind: str) -> None:
     group = {"session": naive.date, "week": naive.to_period("W"), "month": naive.to_period("M")}
     wanted = np.empty((n, 3))
     keys = pd.Series(group[kind])
-    for _, rows in keys.groupby(keys).groups.items():
+    for rows in keys.groupby(keys).groups.values():
         for last in rows:
             part = slice(rows[0], last + 1)
             v = volume[part]
@@ -304,7 +305,7 @@ def test_any_split_gives_the_same_bits(ours: Indicator) -> None:
         cuts = [0, *np.cumsum(rng.integers(1, 2 * step + 1, 1_000 // step + 1)).tolist()]
         parts = [
             run.columns([column[a : min(b, 1_000)] for column in given])
-            for a, b in zip(cuts, cuts[1:], strict=False)
+            for a, b in pairwise(cuts)
             if a < 1_000
         ]
         rest = run.columns([column[run.count :] for column in given])

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter
 from workbench.analytics.spec import Spec, length, one
-from workbench.kernels import adaptive, averages, chains, convergence, smoothing
+from workbench.kernels import adaptive, averages, chains, convergence, smoothing, tillson
 
 __all__ = ["SPECS"]
 
@@ -142,14 +142,14 @@ SPECS: tuple[Spec, ...] = (
         name="t3",
         title="Tillson's T3",
         family="Averages",
-        kernel=chains.t3,
+        kernel=tillson.t3,
         inputs=("close",),
         outputs=("t3",),
         parameters={
             **length(5, "bars of each exponential mean"),
             "factor": Parameter(0.7, 0.0, 1.0, "0 for a plain smoothing of six, 1 for most vigour"),
         },
-        state=chains.T3,
+        state=tillson.T3,
         slots=one,
         warmup=lambda p: 6 * (p["length"] - 1),
         pane="price",

@@ -10,12 +10,11 @@ import numpy as np
 
 from workbench.kernels.smoothing import STEP, calm, grown, lead_of
 
-__all__ = ["DEMA", "T3", "TEMA", "TRIX", "dema", "t3", "tema", "trix"]
+__all__ = ["DEMA", "TEMA", "TRIX", "dema", "tema", "trix"]
 
 DEMA = [("count", "i8"), ("one", "f8"), ("two", "f8")]
 TEMA = [("count", "i8"), ("one", "f8"), ("two", "f8"), ("three", "f8")]
 TRIX = [*TEMA, ("last", "f8")]
-T3 = [("count", "i8"), *((f"mean_{k}", "f8") for k in range(6))]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -242,56 +241,3 @@ def _trebles(close, line, i, part, lead, one, two, three, weight, share):
     if (one_a, two_a, three_a) != begun:
         return _treble(close, line, i + part, i + 2 * part, 0, one_a, two_a, three_a, weight, share)
     return one_b, two_b, three_b
-
-
-@nb.njit(cache=True, nogil=True)
-def t3(p, s, bars, out):
-    """Tillson's mean: a sum of the third to the sixth of six exponential means in a row."""
-    length = p["length"]
-    v = p["factor"]
-    weight = np.float64(2.0) / (length + 1.0)
-    c6 = -v * v * v
-    c5 = 3.0 * (v * v - c6)
-    c4 = -6.0 * v * v - 3.0 * (v - c6)
-    c3 = 1.0 + 3.0 * v - c6 + 3.0 * v * v
-    count = s[0]["count"]
-    m0, m1, m2 = s[0]["mean_0"], s[0]["mean_1"], s[0]["mean_2"]
-    m3, m4, m5 = s[0]["mean_3"], s[0]["mean_4"], s[0]["mean_5"]
-    close = bars.close
-    line = out.reshape(len(out))
-    n = len(close)
-    more = length - 1
-    ready = 6 * more + 1
-    i = 0
-    while i < n and count < ready:
-        m0 = grown(m0, close[i], count, length, weight)
-        if count >= more:
-            m1 = grown(m1, m0, count - more, length, weight)
-        if count >= 2 * more:
-            m2 = grown(m2, m1, count - 2 * more, length, weight)
-        if count >= 3 * more:
-            m3 = grown(m3, m2, count - 3 * more, length, weight)
-        if count >= 4 * more:
-            m4 = grown(m4, m3, count - 4 * more, length, weight)
-        if count >= 5 * more:
-            m5 = grown(m5, m4, count - 5 * more, length, weight)
-        count += 1
-        line[i] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2 if count == ready else np.nan
-        i += 1
-    while i < n:
-        pause = min(n, i + STEP - count % STEP)
-        for k in range(i, pause):
-            m0 += (close[k] - m0) * weight
-            m1 += (m0 - m1) * weight
-            m2 += (m1 - m2) * weight
-            m3 += (m2 - m3) * weight
-            m4 += (m3 - m4) * weight
-            m5 += (m4 - m5) * weight
-            line[k] = c6 * m5 + c5 * m4 + c4 * m3 + c3 * m2
-        count += pause - i
-        i = pause
-        if count % STEP == 0:
-            m0, m1, m2, m3, m4, m5 = calm(m0), calm(m1), calm(m2), calm(m3), calm(m4), calm(m5)
-    s[0]["count"] = count
-    s[0]["mean_0"], s[0]["mean_1"], s[0]["mean_2"] = m0, m1, m2
-    s[0]["mean_3"], s[0]["mean_4"], s[0]["mean_5"] = m3, m4, m5
