@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from workbench.analytics.parameters import Choice
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.analytics.parameters import Choice, Parameter
 from workbench.analytics.spec import Spec, length, one, per_length
 from workbench.kernels import momentum as kernels
+from workbench.kernels import stochastic
 
 __all__ = ["SPECS"]
+
+
+def _rings(parameters: Mapping[str, Any]) -> int:
+    return max(parameters["stoch"], parameters["smooth"], parameters["signal"])
+
 
 SPECS: tuple[Spec, ...] = (
     Spec(
@@ -26,6 +35,29 @@ SPECS: tuple[Spec, ...] = (
         source="Wilder 1978, New Concepts in Technical Trading Systems",
         bounds=(0.0, 100.0),
         levels=(30.0, 70.0),
+    ),
+    Spec(
+        name="stochrsi",
+        title="Stochastic RSI",
+        family="Momentum",
+        kernel=stochastic.stochrsi,
+        inputs=("close",),
+        outputs=("k", "d"),
+        parameters={
+            **length(14, "bars of RSI"),
+            "stoch": Parameter(14, 1, 100_000, "values of RSI the range is of"),
+            "smooth": Parameter(1, 1, 1000, "values averaged for k; 1 as TA-Lib, often 3"),
+            "signal": Parameter(3, 1, 1000, "values of k averaged for d"),
+        },
+        state=stochastic.STOCHRSI,
+        slots=_rings,
+        warmup=lambda p: p["length"] + p["stoch"] + p["smooth"] + p["signal"] - 3,
+        pane="own",
+        text="Where RSI stands between its own extremes, 0 to 100 (k), and a simple mean of that "
+        "(d); both begin together, and RSI that did not move counts as 0, as in TA-Lib.",
+        source="Chande and Kroll 1994, The New Technical Trader",
+        bounds=(0.0, 100.0),
+        levels=(20.0, 80.0),
     ),
     Spec(
         name="cmo",
