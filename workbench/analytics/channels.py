@@ -29,13 +29,14 @@ def _keltner_slots(parameters: Mapping[str, Any]) -> int:
 
 
 def _keltner_warmup(parameters: Mapping[str, Any]) -> int:
-    first = parameters["start"] == "first"
+    first: bool = parameters["start"] == "first"
     centre = 0 if first and parameters["centre"] == "ema" else int(parameters["length"]) - 1
     return max(centre, int(parameters["atr"]) - first)
 
 
 def _donchian_warmup(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["length"]) - (parameters["current"] == "with")
+    own: bool = parameters["current"] == "with"
+    return int(parameters["length"]) - own
 
 
 SPECS: tuple[Spec, ...] = (

@@ -25,11 +25,13 @@ def _atr_slots(parameters: Mapping[str, Any]) -> int:
 
 
 def _atr_warmup(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["length"]) - (parameters["start"] == "first")
+    first: bool = parameters["start"] == "first"
+    return int(parameters["length"]) - first
 
 
 def _realised_warmup(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["length"]) - (parameters["method"] not in ("close", "yang_zhang"))
+    alone: bool = parameters["method"] not in ("close", "yang_zhang")
+    return int(parameters["length"]) - alone
 
 
 SPECS: tuple[Spec, ...] = (

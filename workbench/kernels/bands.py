@@ -18,11 +18,13 @@ __all__ = [
 ]  # fmt: skip
 
 #: Made anew after so many rows, or as many as the window has if that is more.
-ANCHOR = 64
+ANCHOR = 256
 #: Made anew if the sum of squares falls below this part of the highest since then.
 FALL = 0.01
 
-WINDOW = [("count", "i8"), ("mean", "f8"), ("square", "f8"), ("top", "f8"), ("ring", "f8")]
+# `mean` is counted from `level`, a value of the window, `top` the highest sum of squares since.
+WINDOW = [("count", "i8"), ("level", "f8"), ("mean", "f8"), ("square", "f8"), ("top", "f8"),
+          ("ring", "f8")]  # fmt: skip
 
 _DEVIATION, _BANDS, _PLACE, _WIDTH = 0, 1, 2, 3
 
@@ -57,9 +59,9 @@ def ring_moments(ring, length, x):
 
 @nb.njit(cache=True, nogil=True)
 def _moments(close, ring, i, count, length):
-    """Return mean and sum of squared deviations of the window that ends in row `i`.
+    """Return level, mean and sum of squared deviations of the window that ends in row `i`.
 
-    `count` rows came before that row; those before this call are in the ring.
+    The sum stands twice: it is the highest so far, too. `count` rows came before that row; those before this call are in the ring.
     """
     x = close[i]
     held = max(0, length - 1 - i)  # values of the window that came before this call
@@ -70,30 +72,32 @@ def _moments(close, ring, i, count, length):
         total += ring[(slot + k) % length] - x
     for k in range(first, i + 1):
         total += close[k] - x
-    mean = x + total / length
+    mean = total / length
     square = 0.0
     for k in range(held):
-        deviation = ring[(slot + k) % length] - mean
+        deviation = (ring[(slot + k) % length] - x) - mean
         square += deviation * deviation
     for k in range(first, i + 1):
-        deviation = close[k] - mean
+        deviation = (close[k] - x) - mean
         square += deviation * deviation
-    return mean, square
+    return x, mean, square, square
 
 
 @nb.njit(cache=True, nogil=True)
-def _write(out, i, what, x, mean, spread):
-    """Write what is wanted of a mean and a multiple of the deviation."""
+def _write(out, i, what, x, level, mean, spread):
+    """Write what is wanted of a mean, counted from a level, and a multiple of the deviation."""
     if what == _DEVIATION:
         out[i, 0] = spread
     elif what == _BANDS:
-        out[i, 0] = mean + spread
-        out[i, 1] = mean
-        out[i, 2] = mean - spread
+        middle = level + mean
+        out[i, 0] = middle + spread
+        out[i, 1] = middle
+        out[i, 2] = middle - spread
     elif what == _PLACE:
-        out[i, 0] = 0.5 + 0.5 * (x - mean) / spread if spread > 0.0 else 0.5
+        out[i, 0] = 0.5 + 0.5 * ((x - level) - mean) / spread if spread > 0.0 else 0.5
     else:
-        out[i, 0] = 200.0 * spread / mean if mean != 0.0 else 0.0
+        middle = level + mean
+        out[i, 0] = 200.0 * spread / middle if middle != 0.0 else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -102,26 +106,26 @@ def _glide(close, old, out, length, scale, width, what, moments):
 
     Returns how many rows were done, and the moments.
     """
-    mean, square, top = moments
+    level, mean, square, top = moments
     share = 1.0 / length
     for i in range(len(close)):
         x = close[i]
-        now, changed = slid(x, old[i], mean, square, share)
+        now, changed = slid(x - level, old[i] - level, mean, square, share)
         if changed < FALL * top:
-            return i, (mean, square, top)
+            return i, (level, mean, square, top)
         mean = now
         square = changed
         if square > top:
             top = square
-        _write(out, i, what, x, mean, math.sqrt(square * scale) * width)
-    return len(close), (mean, square, top)
+        _write(out, i, what, x, level, mean, math.sqrt(square * scale) * width)
+    return len(close), (level, mean, square, top)
 
 
 @nb.njit(cache=True, nogil=True)
 def _slide(length, divisor, width, what, s, bars, out):
     """Write what is wanted of the deviation of the last `length` values."""
     count = s[0]["count"]
-    moments = (s[0]["mean"], s[0]["square"], s[0]["top"])
+    moments = (s[0]["level"], s[0]["mean"], s[0]["square"], s[0]["top"])
     ring = s["ring"]
     close = bars.close
     n = len(close)
@@ -136,9 +140,9 @@ def _slide(length, divisor, width, what, s, bars, out):
         now = count + i
         ahead = every - 1 - now % every  # rows before the next one that is made anew anyway
         if anew or ahead == 0:
-            mean, square = _moments(close, ring, i, now, length)
-            moments = (mean, square, square)
-            _write(out, i, what, close[i], mean, math.sqrt(square * scale) * width)
+            moments = _moments(close, ring, i, now, length)
+            level, mean, square, _ = moments
+            _write(out, i, what, close[i], level, mean, math.sqrt(square * scale) * width)
             anew = False
             i += 1
             continue
@@ -160,7 +164,7 @@ def _slide(length, divisor, width, what, s, bars, out):
     for i in range(max(0, n - length), n):
         ring[(count + i) % length] = close[i]
     s[0]["count"] = count + n
-    s[0]["mean"], s[0]["square"], s[0]["top"] = moments
+    s[0]["level"], s[0]["mean"], s[0]["square"], s[0]["top"] = moments
 
 
 @nb.njit(cache=True, nogil=True)

@@ -27,7 +27,8 @@ def keltner(p, s, bars, out):
     average_ranges(p["atr"], 1 - p["start"], s, bars, out)
     length = p["length"]
     width = p["width"]
-    ready = max(length, p["atr"] + 1 - p["start"]) - 1
+    seeded = p["centre"] != _EMA or p["start"] == 0
+    ready = max(length - 1 if seeded else 0, p["atr"] - p["start"])
     rows = s[0]["rows"]
     centre = s[0]["centre"]
     at = s[0]["at"]
@@ -46,7 +47,7 @@ def keltner(p, s, bars, out):
                 sum_tails(s["ring"], length)
                 at = 0
                 head = 0.0
-        elif p["start"] == 1:
+        elif not seeded:
             centre = x if rows == 0 else centre * rest + x * weight
         elif rows < length:
             centre += x

@@ -7,8 +7,8 @@ import math
 import numba as nb
 import numpy as np
 
-from workbench.kernels.blocks import sum_tails
 from workbench.kernels.bands import FALL, anchor_rows, ring_moments, slid
+from workbench.kernels.blocks import sum_tails
 
 __all__ = ["REALISED", "realised"]
 
@@ -138,7 +138,7 @@ def _bars_alone(p, s, bars, out, method):
 def realised(p, s, bars, out):
     """Volatility of the last `length` bars by one of five estimators; 0 if nothing moved."""
     method = p["method"]
-    if method == _CLOSE or method == _YANG_ZHANG:
+    if method in (_CLOSE, _YANG_ZHANG):
         _changes(p, s, bars, out, method)
     else:
         _bars_alone(p, s, bars, out, method)

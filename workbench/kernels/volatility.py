@@ -17,6 +17,8 @@ __all__ = [
 #: Means that fade toward zero become zero below this, before arithmetic on them gets slow.
 FADED = 1e-200
 
+_1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+
 TRANGE = [("count", "i8"), ("last", "f8")]
 NATR = [("count", "i8"), ("last", "f8"), ("place", "i8"), ("mean", "f8"), ("part", "f8"),
         ("power", "f8")]  # fmt: skip
@@ -90,20 +92,22 @@ def average_ranges(length, skip, s, bars, out):
     count += n - i
     while i < n:
         if place == 0 and n - i >= 4:
+            k = np.uint64(i)  # without a sign it needs no test for counting from the end
             for _ in range((n - i) // 4):
-                a = true_range(high[i], low[i], last) * weight
-                b = a * rest + true_range(high[i + 1], low[i + 1], close[i]) * weight
-                c = b * rest + true_range(high[i + 2], low[i + 2], close[i + 1]) * weight
-                d = c * rest + true_range(high[i + 3], low[i + 3], close[i + 2]) * weight
-                out[i, 0] = mean * rest + a
-                out[i + 1, 0] = mean * rest2 + b
-                out[i + 2, 0] = mean * rest3 + c
+                a = true_range(high[k], low[k], last) * weight
+                b = a * rest + true_range(high[k + _1], low[k + _1], close[k]) * weight
+                c = b * rest + true_range(high[k + _2], low[k + _2], close[k + _1]) * weight
+                d = c * rest + true_range(high[k + _3], low[k + _3], close[k + _2]) * weight
+                out[k, 0] = mean * rest + a
+                out[k + _1, 0] = mean * rest2 + b
+                out[k + _2, 0] = mean * rest3 + c
                 mean = mean * rest4 + d
-                out[i + 3, 0] = mean
+                out[k + _3, 0] = mean
                 if mean < FADED:
                     mean = 0.0
-                last = close[i + 3]
-                i += 4
+                last = close[k + _3]
+                k += _4
+            i += (n - i) // 4 * 4
             continue
         step = true_range(high[i], low[i], last) * weight
         last = close[i]

@@ -109,10 +109,9 @@ def adosc(p, s, bars, out):
         else:
             fast = fast * fast_rest + total * fast_weight
             slow = slow * slow_rest + total * slow_weight
-        if abs(total) < FADED and abs(fast) < FADED:
-            fast = 0.0
-        if abs(total) < FADED and abs(slow) < FADED:
-            slow = 0.0
+        if abs(total) < FADED:
+            fast = 0.0 if abs(fast) < FADED else fast
+            slow = 0.0 if abs(slow) < FADED else slow
         out[i, 0] = fast - slow
     for i in range(min(n, max(0, ready - count))):
         out[i, 0] = np.nan
