@@ -88,11 +88,10 @@ def psar(p, s, bars, out):
                 if lo <= stop and (touch or lo < stop):
                     break
                 out[i, 0] = stop
-                higher = h > extreme
-                extreme = h if higher else extreme
-                more = factor + step
-                more = most if more > most else more
-                factor = more if higher else factor
+                old = extreme
+                extreme = h if h > extreme else extreme
+                factor = factor + step * (extreme != old)
+                factor = most if factor > most else factor
                 bound = lo if lo < last_low else last_low
                 stop = stop + factor * (extreme - stop)
                 stop = bound if stop > bound else stop
@@ -111,11 +110,10 @@ def psar(p, s, bars, out):
                 if h >= stop and (touch or h > stop):
                     break
                 out[i, 0] = stop
-                lower = lo < extreme
-                extreme = lo if lower else extreme
-                more = factor + step
-                more = most if more > most else more
-                factor = more if lower else factor
+                old = extreme
+                extreme = lo if lo < extreme else extreme
+                factor = factor + step * (extreme != old)
+                factor = most if factor > most else factor
                 bound = h if h > last_high else last_high
                 stop = stop + factor * (extreme - stop)
                 stop = bound if stop < bound else stop
