@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from workbench.analytics.configured import Indicator
     from workbench.analytics.joining import join_timeframes
     from workbench.analytics.own import indicator
+    from workbench.bars.batchbars import time_bars
     from workbench.bars.build import build_bars
     from workbench.bars.kinds import BarKind, bar_kind
-    from workbench.bars.timebars import time_bars
     from workbench.calendar import market_session
     from workbench.config import Settings, settings
     from workbench.crosssection import panel
@@ -128,7 +128,7 @@ _HOME = {
     "structure": "study.structure",
     "structure_change": "rules.catalogue",
     "studies": "study.catalogue",
-    "time_bars": "bars.timebars",
+    "time_bars": "bars.batchbars",
     "timeframe": "timeframes",
     "trend": "study.trend",
     "verify": "verification",

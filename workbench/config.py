@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     lateness_seconds: float = Field(
         1.0, ge=0, le=3600, description="Seconds after its end that a bar waits for late trades"
     )
+    tape_rules: bool = Field(
+        True,
+        description="Whether trade conditions decide what a trade sets in a bar (odd lots no price)",
+    )
     window_bars: int = Field(
         2000, ge=10, le=1_000_000, description="Bars kept in memory for each watched series"
     )

@@ -25,7 +25,7 @@ LOGIN: tuple[str, ...] = (
     "silence_seconds",
     "silence_check_seconds",
 )
-BARS: tuple[str, ...] = ("lateness_seconds", "window_bars", "dedup_trades")
+BARS: tuple[str, ...] = ("lateness_seconds", "tape_rules", "window_bars", "dedup_trades")
 STORE: tuple[str, ...] = (
     "data_dir",
     "store_trades",

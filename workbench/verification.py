@@ -13,12 +13,12 @@ import pandas as pd
 from workbench.analytics.catalogue import CATALOGUE, find
 from workbench.analytics.configured import Indicator
 from workbench.analytics.run import compute
-from workbench.bars import time_bars
+from workbench.bars.eventbars import EventBars, event_bars
+from workbench.bars.kinds import BarKind, bar_kind
+from workbench.bars.batchbars import time_bars
 from workbench.digest import digest, newest
-from workbench.eventbars import EventBars, event_bars
 from workbench.flow.graph import Pipeline
 from workbench.flow.series import Series
-from workbench.kinds import BarKind, bar_kind
 from workbench.records import TRADE, Batch, Rows
 from workbench.rules.book import SignalBook
 from workbench.rules.catalogue import ema_cross, structure_change

@@ -14,7 +14,8 @@ from workbench.bars.calendarbars import CalendarBars
 from workbench.bars.eventbars import EventBars, event_bars
 from workbench.bars.folding import fold_bars
 from workbench.bars.pricebars import PriceBars
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.gate import Gate, Quarantine
 from workbench.kernels import cache_dir
 from workbench.records import BAR, QUOTE, TRADE, Batch, Rows

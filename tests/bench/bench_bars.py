@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.records import TRADE, Rows
 from workbench.warmup import warm
 

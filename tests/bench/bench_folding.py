@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.calendarbars import CalendarBars, calendar_bars
 from workbench.bars.conditions import US_EQUITIES, marked
 from workbench.bars.folding import fold_bars
 from workbench.bars.pricebars import PriceBars, price_bars
 from workbench.bars.quotebars import quote_bars
 from workbench.bars.tapebars import TapeBuilder, tape_bars
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.records import BAR, QUOTE, TRADE, Rows
 
 ROUNDS = 7

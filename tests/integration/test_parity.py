@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from workbench.analytics import ema, rsi, sma, vwap
-from workbench.bars.timebars import time_bars
+from workbench.bars.batchbars import time_bars
 from workbench.digest import digest
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
@@ -163,7 +163,7 @@ def test_a_real_day_of_spy_ends_in_the_store_as_pandas_computes_it(
     truth = spy_trades(path)
     with (
         start_simulator(port=0, trades=(path,), speed="max", wait_for=1) as simulator,
-        connect("sim", simulator=simulator, store=tmp_path / "spy.db") as feed,
+        connect("sim", simulator=simulator, store=tmp_path / "spy.db", tape_rules=False) as feed,
     ):
         feed.subscribe("SPY", ["1m", "5m"], channels=["trade"])
         poll_for(lambda: feed.health.numbers()["trades_received"] == len(truth), 100)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.records import BAR, CLOSED, FORMING, REVISED, TRADE
 from workbench.timeframes import timeframe
 

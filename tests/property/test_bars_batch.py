@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.bars.timebars import _TF, BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import TF, BarBuilder
 from workbench.kernels import batch
 from workbench.kernels.barstate import SLOT
 from workbench.records import BAR, TRADE
@@ -85,7 +86,7 @@ def test_a_full_output_is_drained_and_gone_on_from(trades: Rows, room: int) -> N
     for column in columns:
         column.flags.writeable = False
     tf = timeframe("1m")
-    row = np.zeros(1, _TF)
+    row = np.zeros(1, TF)
     row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
     out, work = np.zeros(room, BAR), np.zeros(1, SLOT)
     parts, start = [], 0

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.foldedbars import FoldedBars
 from workbench.bars.folding import FrameSpans, fold_bars
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.digest import newest
 from workbench.records import CLOSED, FORMING, REVISED, TRADE
 

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_HIGHLOW, NO_LAST, NO_VOLUME, RESTRICTED, marked, rules_for
 from workbench.bars.tapebars import TapeBuilder, tape_bars
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.digest import newest
 from workbench.records import CLOSED, REVISED, TRADE
 from workbench.sim.readers import read_trades

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.errors import UnknownTimeframeError
 from workbench.records import BAR, TRADE
 from workbench.timeframes import STANDARD, timeframe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.calendarbars import calendar_bars
 from workbench.bars.conditions import marked, rules_for
 from workbench.bars.eventbars import EVENT_FAMILIES, event_bars
@@ -12,7 +13,6 @@ from workbench.bars.kinds import BarKind, bar_kind
 from workbench.bars.pricebars import price_bars
 from workbench.bars.quotebars import QuotePrice, quote_trades
 from workbench.bars.tapebars import tape_bars
-from workbench.bars.timebars import time_bars
 from workbench.errors import ConfigError
 from workbench.records import BAR, QUOTE, TRADE, Rows
 from workbench.timeframes import Timeframe, timeframe
@@ -116,9 +116,7 @@ def _timed(trades: Rows | pd.DataFrame, tf: Timeframe, symbol: str, conditions: 
     if not conditions:
         return time_bars(trades, tf)
     if isinstance(trades, pd.DataFrame):
-        raise ConfigError(
-            "conditions are read from rows of TRADE, not from a DataFrame"
-        )
+        raise ConfigError("conditions are read from rows of TRADE, not from a DataFrame")
     return tape_bars(marked(trades, rules_for(symbol)), tf)[0]
 
 

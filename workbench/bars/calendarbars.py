@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.foldedbars import FoldedBars
 from workbench.bars.folding import bar_rows, checked_bars, fold_spans, newest_bars, straddles
 from workbench.bars.kinds import BarKind, bar_kind
-from workbench.bars.timebars import time_bars
 from workbench.calendar import edges_between
 from workbench.errors import UnknownTimeframeError
 from workbench.kernels.folding import NEVER

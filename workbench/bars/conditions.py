@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.calendar import market_session
-from workbench.records import Rows
-from workbench.symbols import asset_class
+from workbench.records import Batch, Rows
+from workbench.symbols import SymbolTable, asset_class
 
 __all__ = [
     "ALL",
@@ -27,6 +27,7 @@ __all__ = [
     "RESTRICTED",
     "US_EQUITIES",
     "VOLUME",
+    "Marker",
     "TapeRules",
     "eligibility",
     "marked",
@@ -42,7 +43,7 @@ NO_LAST, NO_HIGHLOW, NO_VOLUME = 2, 4, 8
 RESTRICTED = NO_LAST | NO_HIGHLOW | NO_VOLUME
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TapeRules:
     """What trades may set in bars, by code.
 
@@ -174,6 +175,51 @@ def eligibility(trades: Rows | pd.DataFrame, rules: TapeRules) -> npt.NDArray[np
             outside = market_session(times[open_], "SPY") != "regular"
             strict[open_[outside]] = mild[open_[outside]]
     return strict
+
+
+class Marker:
+    """Mark the trades of a feed by the rules of their markets.
+
+    Parameters
+    ----------
+    table : SymbolTable
+        Names the symbols of the trades.
+
+    Examples
+    --------
+    >>> from workbench.records import empty
+    >>> from workbench.symbols import SymbolTable
+    >>> trades = empty("trade", 2)
+    >>> trades["symbol"], trades["conditions"] = [0, 1], 37  # an odd lot on a stock exchange
+    >>> Marker(SymbolTable(["AAPL", "BTC-USD"]))(Batch("trade", trades)).rows["flags"].tolist()
+    [6, 0]
+    """
+
+    def __init__(self, table: SymbolTable) -> None:
+        self._table = table
+        self._rules: dict[int, TapeRules] = {}
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return the batch, with marks where it is of trades and conditions restrict some."""
+        if batch.kind != "trade" or not batch.rows["conditions"].any():
+            return batch
+        rows = batch.rows
+        for rules in {self._of(int(number)) for number in np.unique(rows["symbol"])}:
+            if not rules.codes:
+                continue
+            own = np.array([self._of(int(number)) is rules for number in rows["symbol"]])
+            made = marked(rows if own.all() else rows[own], rules)
+            if own.all():
+                rows = made
+            elif made["flags"].any():
+                rows = rows.copy()
+                rows[own] = made
+        return batch if rows is batch.rows else Batch("trade", rows)
+
+    def _of(self, number: int) -> TapeRules:
+        if number not in self._rules:
+            self._rules[number] = rules_for(self._table.name(number))
+        return self._rules[number]
 
 
 def marked(trades: Rows, rules: TapeRules) -> Rows:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.batchbars import time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.records import QUOTE, TRADE, Rows
 from workbench.timeframes import Timeframe
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_VOLUME, RESTRICTED
 from workbench.bars.folding import joined
-from workbench.bars.timebars import BarBuilder, Overdue, time_bars
+from workbench.bars.timebars import BarBuilder, Overdue
 from workbench.kernels import bars as bar_kernel
 from workbench.kernels import tapebars as kernel
 from workbench.kernels.barstate import NEVER
@@ -30,8 +31,8 @@ class TapeBuilder(BarBuilder):
     marked; :func:`workbench.bars.conditions.marked` marks them. A bar begins with the first
     trade that may set open and close. Trades that may set high and low, or volume, are added to
     it, those from before it included; with volume goes notional, and so vwap. `count` is the
-    number of trades that set anything. A trade that may set prices and no volume counts with size 0.
-    Without one trade that may set open and close there is no bar: see :meth:`unpriced`.
+    number of trades that set anything. A trade that may set prices and no volume counts with
+    size 0. Without one trade that may set open and close there is no bar: see :meth:`unpriced`.
 
     Parameters
     ----------
@@ -230,6 +231,7 @@ def _parted(trades: Rows) -> tuple[Rows, Rows, int]:
     able = (marks & np.uint8(RESTRICTED ^ NO_VOLUME)) == 0
     eligible = trades[able]
     eligible["size"][marks[able] == NO_VOLUME] = 0.0
+    eligible["flags"] &= np.uint8(255 ^ RESTRICTED)  # what is left may set what it says
     some = ~able & (marks != RESTRICTED)
     return eligible, trades[some], int((marks == RESTRICTED).sum())
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from workbench.errors import UnknownTimeframeError
 from workbench.kernels import bars as kernel
-from workbench.kernels import batch
-from workbench.kernels.barstate import SLOT
-from workbench.records import BAR, TRADE, Rows
+from workbench.records import BAR, Rows
 from workbench.timeframes import Timeframe, timeframe
 
-__all__ = ["BarBuilder", "Overdue", "time_bars"]
+__all__ = ["TF", "BarBuilder", "Overdue"]
 
-_TF = np.dtype(
+#: A timeframe as the kernels read it.
+TF = np.dtype(
     [("length", "i8"), ("origin", "i8"), ("seconds", "i8"), ("offset", "i8"), ("ring", "i8")]
 )
 #: Bars of each series that stay at hand for late trades, beside those that lateness needs.
 _KEPT = 4
-#: What of a trade its bar depends on.
-_FIELDS = ("time", "price", "size", "sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class BarBuilder:
     def __init__(self, timeframes: Iterable[Timeframe | str], *, lateness: float = 0.0) -> None:
         self.lateness = round(lateness * 1e9)
         self.timeframes: list[Timeframe] = []
-        self._tfs = np.zeros(0, _TF)
+        self._tfs = np.zeros(0, TF)
         self._head = np.zeros(0, kernel.HEAD)
         self._now = np.zeros((0, 0), kernel.NOW)
         self._slots = np.zeros((0, 0), kernel.SLOT)
@@ -147,7 +142,7 @@ class BarBuilder:
 
     def _widen(self, tf: Timeframe) -> None:
         ring = _KEPT + -(-self.lateness // tf.ns) + 2
-        row = np.zeros(1, _TF)
+        row = np.zeros(1, TF)
         row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
         row["offset"], row["ring"] = self._slots.shape[1], ring
         self.timeframes.append(tf)
@@ -301,97 +296,3 @@ class BarBuilder:
         if symbol >= len(self._head) or self._head["time"][symbol] == kernel.NEVER:
             return None
         return int(self._head["time"][symbol]), float(self._head["price"][symbol])
-
-
-def time_bars(trades: Rows | pd.DataFrame, name: Timeframe | str) -> Rows:
-    """Build the bars of stored trades in one go.
-
-    The bars are those that came out live, bit for bit, whatever the order of the trades was.
-
-    Parameters
-    ----------
-    trades : array of TRADE, or DataFrame
-        Accepted trades: rows of any symbols, or a DataFrame of one symbol as a store or a feed
-        returns it: indexed by time, with price, size and (else all 0) sequence. Trades of one
-        symbol in order of time are fastest.
-    name : Timeframe or str
-
-    Returns
-    -------
-    array of BAR
-        The newest row of each bar, ordered by symbol and time. From a DataFrame, `symbol` is 0.
-
-    Examples
-    --------
-    >>> times = pd.to_datetime([0, 30, 60], unit="s", utc=True)
-    >>> trades = pd.DataFrame({"price": [10.0, 12.0, 11.0], "size": [1.0, 2.0, 1.0]}, times)
-    >>> time_bars(trades, "1m")[["close", "volume", "count"]].tolist()
-    [(12.0, 3.0, 2), (11.0, 1.0, 1)]
-    """
-    tf = timeframe(name)
-    if isinstance(trades, pd.DataFrame):
-        columns, symbol = _columns(trades), 0
-    elif len(trades) and (trades["symbol"] == trades["symbol"][0]).all():
-        columns = {field: np.ascontiguousarray(trades[field]) for field in _FIELDS}
-        symbol = int(trades["symbol"][0])
-    else:
-        return _routed(trades, tf)
-    bars = _straight(columns, symbol, tf)
-    if bars is not None:
-        return bars
-    if isinstance(trades, pd.DataFrame):
-        rows = np.zeros(len(trades), TRADE)
-        for field, column in columns.items():
-            rows[field] = column
-        trades = rows
-    return _routed(trades, tf)
-
-
-def _columns(trades: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    index = trades.index
-    if not isinstance(index, pd.DatetimeIndex):
-        raise TypeError(f"trades must be indexed by time, not by {type(index).__name__}")
-    if index.unit != "ns":
-        index = index.as_unit("ns")
-    columns: dict[str, npt.NDArray[Any]] = {"time": np.asarray(index.asi8)}
-    for field in ("price", "size"):
-        columns[field] = np.ascontiguousarray(trades[field].to_numpy(np.float64))
-    if "sequence" in trades:
-        columns["sequence"] = np.ascontiguousarray(trades["sequence"].to_numpy(np.uint64))
-    else:
-        columns["sequence"] = np.zeros(len(trades), np.uint64)
-    return columns
-
-
-def _straight(columns: dict[str, npt.NDArray[Any]], symbol: int, tf: Timeframe) -> Rows | None:
-    """Build bars from columns of one symbol; None if they are not in order."""
-    times, price, size, sequence = (columns[field].view() for field in _FIELDS)
-    for column in (times, price, size, sequence):
-        column.flags.writeable = False  # one compiled kernel serves both kinds of array
-    row = np.zeros(1, _TF)
-    row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
-    room = min(len(times), (int(times[-1]) - int(times[0])) // tf.ns + 2) if len(times) else 0
-    if room < 1 and len(times):
-        return None
-    out = np.zeros(min(room, 1 << 22), BAR)  # only what is written takes memory
-    work = np.zeros(1, SLOT)
-    parts = [out[:0]]
-    start = 0
-    while start < len(times):
-        start, n = batch.fill(times, price, size, sequence, start, row[0], symbol, work[0], out)
-        if start < 0:
-            return None
-        parts.append(out[:n].copy() if start < len(times) else out[:n])
-    return parts[-1] if len(parts) < 3 else np.concatenate(parts)
-
-
-def _routed(trades: Rows, tf: Timeframe) -> Rows:
-    builder = BarBuilder([tf])
-    bars = np.concatenate([builder.add(trades), builder.finish()])
-    if builder.overdue:  # far out of order
-        return time_bars(trades[np.argsort(trades["time"], kind="stable")], tf)
-    order = np.lexsort((bars["revision"], bars["time"], bars["symbol"]))
-    bars = bars[order]
-    last = np.ones(len(bars), bool)
-    last[:-1] = (np.diff(bars["time"]) != 0) | (np.diff(bars["symbol"]) != 0)
-    return bars[last]

@@ -86,6 +86,7 @@ class Core:
             remember=config.dedup_trades,
             clock=clock,
             asynchronous=True,
+            tape_rules=config.tape_rules,
         )
         self.kinds = KindBars(config.lateness_seconds)
         self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from streamz import Stream
 
+from workbench.bars.conditions import Marker
+from workbench.bars.tapebars import TapeBuilder
 from workbench.bars.timebars import BarBuilder
 from workbench.clock import Clock, SystemClock
 from workbench.flow.health import Health
@@ -40,6 +42,8 @@ class Pipeline:
         For uptime and the times of events only.
     asynchronous : bool
         Whether it is made on a running loop, for listeners that need one.
+    tape_rules : bool
+        Whether trade conditions decide what a trade sets in a bar, by the rules of its market.
 
     Attributes
     ----------
@@ -72,16 +76,19 @@ class Pipeline:
         remember: int = 200_000,
         clock: Clock | None = None,
         asynchronous: bool = False,
+        tape_rules: bool = True,
     ) -> None:
         self.table = table
         self.quarantine = Quarantine()
         self.gate = Gate(table, self.quarantine, remember)
-        self.builder = BarBuilder((), lateness=lateness)
+        self.builder: BarBuilder = TapeBuilder((), lateness=lateness)
         self.health = Health(self.gate, clock or SystemClock())
         self._source = Stream(asynchronous=True) if asynchronous else Stream()
         self._closed = Stream(asynchronous=True) if asynchronous else Stream()
         self._words = Stream(asynchronous=True) if asynchronous else Stream()
         accepted = self._source.map(self.gate.accept).filter(len)
+        if tape_rules:
+            accepted = accepted.map(Marker(table))
         self.streams: dict[str, Stream] = {
             kind: accepted.filter(lambda batch, kind=kind: batch.kind == kind)
             for kind in ("trade", "quote")

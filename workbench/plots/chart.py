@@ -13,9 +13,9 @@ from bokeh.document import Document
 from panel.io.document import unlocked
 from panel.io.state import set_curdoc
 
+from workbench.bars.kinds import BarKind, bar_kind
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.flow.window import Window
-from workbench.kinds import BarKind, bar_kind
 from workbench.plots.drawing import Drawing
 from workbench.plots.live import Flusher, flusher
 from workbench.plots.overlays import Indicator

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from bokeh.models import ColumnDataSource
 
+from workbench.bars.kinds import BarKind
 from workbench.flow.window import Change, Window
-from workbench.kinds import BarKind
 from workbench.records import FORMING, Rows
 from workbench.timeframes import Timeframe
 

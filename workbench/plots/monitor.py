@@ -15,9 +15,9 @@ import panel as pn
 import param
 
 from workbench.analytics import ema, rsi, sma, vwap
+from workbench.bars.kinds import FAMILIES, BarKind, bar_kind
 from workbench.clock import Clock, SystemClock
 from workbench.errors import WorkbenchError
-from workbench.kinds import FAMILIES, BarKind, bar_kind
 from workbench.plots.chart import Chart, Watchable
 from workbench.plots.columns import decimals
 from workbench.plots.page import page
