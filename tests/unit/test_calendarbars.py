@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.calendarbars import CalendarBars, calendar_bars
 from workbench.bars.folding import fold_bars
 from workbench.bars.kinds import bar_kind
-from workbench.bars.timebars import BarBuilder, time_bars
+from workbench.bars.timebars import BarBuilder
 from workbench.calendar import session_edges
 from workbench.digest import newest
 from workbench.errors import UnknownTimeframeError

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import talib
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.eventbars import EVENT_FAMILIES, EventBars, event_bars
 from workbench.bars.kinds import FAMILIES, bar_kind, kind_of
-from workbench.bars.timebars import time_bars
 from workbench.errors import ConfigError, UnknownTimeframeError
 from workbench.records import CLOSED, FORMING, TRADE
 

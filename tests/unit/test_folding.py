@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from workbench.bars.batchbars import time_bars
 from workbench.bars.folding import bar_rows, fold_bars
-from workbench.bars.timebars import time_bars
 from workbench.errors import UnknownTimeframeError
 from workbench.records import BAR, TRADE
 from workbench.store.frames import dataframe
@@ -150,7 +150,7 @@ def test_wrong_tables_are_told() -> None:
 _DIGEST = """
 import numpy as np
 from test_folding import some_trades
-from workbench.bars.timebars import time_bars
+from workbench.bars.batchbars import time_bars
 from workbench.digest import digest
 from workbench.bars.folding import fold_bars
 bars = np.load({path!r})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.bars.timebars import time_bars
+from workbench.bars.batchbars import time_bars
 from workbench.clock import ManualClock
 from workbench.flow.graph import Pipeline
 from workbench.records import Batch
