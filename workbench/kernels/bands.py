@@ -61,7 +61,8 @@ def ring_moments(ring, length, x):
 def _moments(close, ring, i, count, length):
     """Return level, mean and sum of squared deviations of the window that ends in row `i`.
 
-    The sum stands twice: it is the highest so far, too. `count` rows came before that row; those before this call are in the ring.
+    The sum stands twice: it is the highest so far, too. `count` rows came before that row; those
+    before this call are in the ring.
     """
     x = close[i]
     held = max(0, length - 1 - i)  # values of the window that came before this call
