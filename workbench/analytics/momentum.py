@@ -8,13 +8,20 @@ from typing import Any
 from workbench.analytics.parameters import Choice, Parameter
 from workbench.analytics.spec import Spec, length, one, per_length
 from workbench.kernels import momentum as kernels
-from workbench.kernels import stochastic
+from workbench.kernels import stochastic, truestrength, ultimate
 
 __all__ = ["SPECS"]
 
 
 def _rings(parameters: Mapping[str, Any]) -> int:
     return max(parameters["stoch"], parameters["smooth"], parameters["signal"])
+
+
+def _rising(parameters: Mapping[str, Any]) -> str | None:
+    short, medium, long = (parameters[name] for name in ("short", "medium", "long"))
+    if short < medium < long:
+        return None
+    return f"short < medium < long is wanted, not {short}, {medium} and {long}"
 
 
 SPECS: tuple[Spec, ...] = (
@@ -119,5 +126,51 @@ SPECS: tuple[Spec, ...] = (
         "close is 0.",
         source="relative difference",
         levels=(0.0,),
+    ),
+    Spec(
+        name="tsi",
+        title="True strength index",
+        family="Momentum",
+        kernel=truestrength.tsi,
+        inputs=("close",),
+        outputs=("tsi", "signal"),
+        parameters={
+            "long": Parameter(25, 1, 100_000, "bars of the first exponential mean"),
+            "short": Parameter(13, 1, 100_000, "bars of the mean of that mean"),
+            "signal": Parameter(7, 1, 100_000, "bars of the mean of the index"),
+        },
+        state=truestrength.TSI,
+        slots=one,
+        warmup=lambda p: p["long"] + p["short"] + p["signal"] - 2,
+        pane="own",
+        text="Changes of the close, smoothed twice, in their sizes smoothed likewise, -100 to "
+        "100, and an exponential mean of that; every mean is seeded by the simple mean of its "
+        "first values, both outputs begin together, and nothing moved counts as 0.",
+        source="Blau 1995, Momentum, Direction and Divergence",
+        bounds=(-100.0, 100.0),
+        levels=(-25.0, 25.0),
+    ),
+    Spec(
+        name="ultimate",
+        title="Ultimate oscillator",
+        family="Momentum",
+        kernel=ultimate.ultimate,
+        inputs=("high", "low", "close"),
+        outputs=("ultimate",),
+        parameters={
+            "short": Parameter(7, 1, 100_000, "bars of the window that weighs 4"),
+            "medium": Parameter(14, 1, 100_000, "bars of the window that weighs 2"),
+            "long": Parameter(28, 1, 100_000, "bars of the window that weighs 1"),
+        },
+        state=ultimate.ULTIMATE,
+        slots=lambda p: p["long"] + 1,
+        warmup=lambda p: p["long"],
+        pane="own",
+        text="How far closes are above true lows, in the true range, over three windows, 0 to "
+        "100; a window in which nothing moved counts as 0.",
+        source="Williams 1985, The Ultimate Oscillator",
+        bounds=(0.0, 100.0),
+        levels=(30.0, 70.0),
+        check=_rising,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter, Taken
 from workbench.analytics.spec import Spec, length, per_length
-from workbench.kernels import aroon, stochastic, typical
+from workbench.kernels import aroon, moneyflow, stochastic, typical
 
 __all__ = ["SPECS"]
 
@@ -106,11 +106,11 @@ SPECS: tuple[Spec, ...] = (
         name="mfi",
         title="Money flow index",
         family="Oscillators",
-        kernel=typical.mfi,
+        kernel=moneyflow.mfi,
         inputs=("high", "low", "close", "volume"),
         outputs=("mfi",),
         parameters=length(14, "bars summed"),
-        state=typical.MFI,
+        state=moneyflow.MFI,
         slots=per_length,
         warmup=lambda p: p["length"],
         pane="own",

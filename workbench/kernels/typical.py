@@ -1,24 +1,21 @@
-"""Of typical prices, the mean of high, low and close: kernels `fn(p, s, bars, out)`."""
+"""Distance of typical prices to their mean: kernels `fn(p, s, bars, out)`."""
 
 from __future__ import annotations
 
 import numba as nb
 import numpy as np
 
-__all__ = ["CCI", "MFI", "cci", "mfi"]
+__all__ = ["CCI", "cci", "typical"]
 
 #: Rows done at once.
 BLOCK = 512
 
 CCI = [("count", "i8"), ("ring", "f8")]
-MFI = [
-    ("count", "i8"), ("last", "f8"), ("up", "f8"), ("down", "f8"),
-    ("flow", "f8"), ("old_up", "f8"), ("old_down", "f8"),
-]  # fmt: skip
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _typical(high, low, close):
+def typical(high, low, close):
+    """Mean of high, low and close."""
     return (high + low + close) / 3.0
 
 
@@ -34,7 +31,7 @@ def _deviation(total, spread, length):
 @nb.njit(cache=True, nogil=True)
 def _typicals(high, low, close, out):
     for i in range(len(close)):
-        out[i] = _typical(high[i], low[i], close[i])
+        out[i] = typical(high[i], low[i], close[i])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -82,7 +79,7 @@ def _rows(s, high, low, close, length, out):
     count = s[0]["count"]
     at = count % length
     for i in range(len(close)):
-        now = _typical(high[i], low[i], close[i])
+        now = typical(high[i], low[i], close[i])
         s[at]["ring"] = now
         at += 1
         if at == length:
@@ -124,71 +121,8 @@ def cci(p, s, bars, out):
     count = s[0]["count"] + n - head
     at = (count - length) % length
     for i in range(n - length, n):
-        s[at]["ring"] = _typical(high[i], low[i], close[i])
+        s[at]["ring"] = typical(high[i], low[i], close[i])
         at += 1
         if at == length:
             at = np.int64(0)
     s[0]["count"] = count
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _turn(s, length):
-    """Turn the flows of a whole block into sums from each row to the block's end."""
-    up = 0.0
-    down = 0.0
-    for k in range(length - 1, -1, -1):
-        flow = s[k]["flow"]
-        up += flow if flow > 0.0 else 0.0
-        down -= flow if flow < 0.0 else 0.0
-        s[k]["old_up"] = up
-        s[k]["old_down"] = down
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def mfi(p, s, bars, out):
-    """Share of the money that moved at risen typical prices, 0 to 100; 0 if none moved.
-
-    A window is the end of one block of `length` rows and the beginning of the next: sums from
-    either side of the border need no subtraction, so nothing can be left of what is gone.
-    """
-    high, low, close, volume = bars.high, bars.low, bars.close, bars.volume
-    length = p["length"]
-    count = s[0]["count"]
-    last = s[0]["last"]
-    up = s[0]["up"]
-    down = s[0]["down"]
-    n = len(close)
-    i = np.int64(0)
-    if count == 0 and n > 0:
-        last = _typical(high[0], low[0], close[0])
-        out[0, 0] = np.nan
-        count = np.int64(1)
-        i = np.int64(1)
-    at = (count - 1) % length
-    while i < n:
-        price = _typical(high[i], low[i], close[i])
-        flow = price * volume[i]
-        flow = flow if price > last else (-flow if price < last else 0.0)
-        last = price
-        up += flow if flow > 0.0 else 0.0
-        down -= flow if flow < 0.0 else 0.0
-        s[at]["flow"] = flow
-        at += 1
-        if at < length:
-            rises = up + s[at]["old_up"]
-            moved = rises + (down + s[at]["old_down"])
-        else:
-            rises = up
-            moved = up + down
-            _turn(s, length)
-            at = np.int64(0)
-            up = 0.0
-            down = 0.0
-        share = 100.0 * (rises / moved) if moved > 0.0 else 0.0
-        out[i, 0] = share if count >= length else np.nan
-        count += 1
-        i += 1
-    s[0]["count"] = count
-    s[0]["last"] = last
-    s[0]["up"] = up
-    s[0]["down"] = down
