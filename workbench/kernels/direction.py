@@ -74,8 +74,8 @@ def faded(value):
 def start(p, s, bars):
     """Take the rows up to the one before the first index, or all; return how many.
 
-    Plain sums over `length - 1` changes, as in TA-Lib, or `length` changes, as in Wilder's
-    book: then the last of them is to be smoothed by nothing, which `first` of `step` sees to.
+    The changes of these rows are summed up. The next change fades the sums as all later ones
+    do, as in TA-Lib, or is one more to be added whole, as in Wilder's book.
     """
     length = p["length"]
     count = s[0]["count"]
