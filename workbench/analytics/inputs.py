@@ -156,7 +156,7 @@ def check_order(bars: pd.DataFrame | Rows, owner: str) -> None:
     if wrong.any():
         at = int(wrong.argmax()) + 1
         what = "has the time of" if times[at] == times[at - 1] else "is earlier than"
-        when = bars.index[at] if isinstance(bars, pd.DataFrame) else np.datetime64(times[at], "ns")
+        when = bars.index[at] if isinstance(bars, pd.DataFrame) else pd.Timestamp(int(times[at]))
         raise ConfigError(
             f"{owner}: row {at} ({when}) {what} row {at - 1}; sort the bars by time and keep one "
             "of each"
