@@ -411,7 +411,7 @@ def test_without_volume_there_is_no_value(name: str) -> None:
     assert np.isnan(ours.values(*(made.get(key, column) for key, column in like))).all()
 
 
-@pytest.mark.parametrize("name", ["ema", "rma", "dema", "tema", "t3", "trix", "macd"])
+@pytest.mark.parametrize("name", ["ema", "rma", "dema", "tema", "t3", "kama", "trix", "macd"])
 def test_what_decays_ends_at_zero(name: str) -> None:
     """Means of a series that became zero never stay among the numbers that are slow to add."""
     close = np.zeros(150_000)

@@ -1,13 +1,15 @@
 """A mean that adapts its pace to the market: kernel `fn(p, s, bars, out)` (see `averages`).
 
 Windows are summed in blocks, as `sliding` explains, and long columns cut into two parts that
-run side by side, as `smoothing` does.
+run side by side, as `smoothing` does. A mean next to nothing is set to zero at the end of a block.
 """
 
 from __future__ import annotations
 
 import numba as nb
 import numpy as np
+
+from workbench.kernels.smoothing import calm
 
 __all__ = ["KAMA", "kama"]
 
@@ -83,6 +85,7 @@ def kama(p, s, bars, out):
                 ring[k] = tail
             at = 0
             head = 0.0
+            mean = calm(mean)
         i += 1
     s[0]["count"] = count
     s[0]["at"] = at
@@ -129,6 +132,7 @@ def _blocks(close, line, i, stop, length, mean, slow, span):
             mean = _next(mean, x, x - close[k - size], line[k] + head, slow, span)
             line[k] = mean
         a += size
+        mean = calm(mean)
     return mean
 
 
@@ -164,4 +168,5 @@ def _pairs_of_blocks(close, line, i, part, length, mean_a, mean_b, slow, span):
             line[k] = mean_b
         a += size
         b += size
+        mean_a, mean_b = calm(mean_a), calm(mean_b)
     return mean_a, mean_b
