@@ -53,7 +53,9 @@ def _too_short(p: Mapping[str, Any]) -> str | None:
     return None
 
 
-_SLIDING = "van Herk 1992, A fast algorithm for local minimum and maximum filters"
+_SLIDING = (
+    "maximum and minimum; van Herk 1992, A fast algorithm for local minimum and maximum filters"
+)
 _PEARSON = "Pearson 1895, Note on regression and inheritance in the case of two parents"
 _HYNDMAN = "Hyndman and Fan 1996, Sample quantiles in statistical packages"
 _TWO = ("close", "volume")

@@ -1,9 +1,10 @@
 """Extremes of the last values: kernels `fn(p, s, bars, out)` (see `averages` for the form).
 
-The rows are cut into blocks as long as the window, counted from the first row. A window is the
-end of one block and the beginning of the next: the extreme of the end is taken from those made
-backwards when that block was complete, the extreme of the beginning is carried along. A row
-costs three comparisons, whatever the length and the values (van Herk 1992; Gil and Werman 1993).
+Two ways to the same values. Row by row, blocks as long as the window are counted from the first
+row: a window is the end of one block, whose extremes were made backwards when it was complete,
+and the beginning of the next (van Herk 1992; Gil and Werman 1993). Over many rows, extremes of
+two values are made from the values, of four from those, and so on: steps without a branch.
+Zeros are added at the end, so that a zero has no sign, whichever way it came.
 """
 
 from __future__ import annotations
@@ -19,88 +20,115 @@ EXTREME = [
     ("count", "i8"), ("place", "i8"), ("best", "f8"), ("ring", "f8"), ("tail", "f8"),
 ]  # fmt: skip
 
+#: Rows that are taken together at least, so that what lies between stays in cache.
+CHUNK = 1024
+
 
 @nb.njit(cache=True, nogil=True)
-def highest(p, s, bars, out):
-    """Highest of the last `length` values."""
-    length = p["length"]
-    ring, tail = s["ring"], s["tail"]
-    count, place, best = s[0]["count"], s[0]["place"], s[0]["best"]
-    close = bars.close
-    line = out.reshape(len(out))
+def _pairs(a, b, line, low):
+    """Write the lower or the higher of the values of two arrays."""
+    if low:
+        for k in range(len(line)):
+            line[k] = (a[k] if a[k] < b[k] else b[k]) + 0.0
+    else:
+        for k in range(len(line)):
+            line[k] = (a[k] if a[k] > b[k] else b[k]) + 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _together(close, line, first, length, low):
+    """Write the extremes from a row on; the windows of all of them are in the column."""
     n = len(close)
-    i = 0
-    while i < n:
-        stop = min(n, i + length - place)
-        begin = i - place
-        if place == 0:
-            best = close[i]
-        for k in range(i, min(stop, begin + length - 1)):
-            x = close[k]
-            best = x if x > best else best
-            past = tail[k - begin + 1]
-            line[k] = past if past > best else best
-        if stop - begin == length:
-            x = close[stop - 1]
-            best = x if x > best else best
-            line[stop - 1] = best
-            edge = close[stop - 1]
-            for k in range(stop - 1, max(begin, 0) - 1, -1):
-                x = close[k]
-                edge = x if x > edge else edge
-                tail[k - begin] = edge
-            for k in range(-begin - 1, -1, -1):
+    chunk = max(CHUNK, 4 * length)
+    here = np.empty(chunk + length)
+    there = np.empty(chunk + length)
+    while first < n:
+        rows = min(chunk, n - first)
+        begin = first - length + 1
+        size = rows + length - 1
+        if length == 1:
+            for i in range(first, n):
+                line[i] = close[i] + 0.0
+            return
+        elif length < 4:
+            wide = length - 1
+            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            _pairs(here, here[wide - 1 :], line[first : first + rows], low)
+        else:
+            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            wide = 2
+            while 2 * wide <= length:
+                size_now = size - 2 * wide + 1
+                _pairs(here, here[wide:], there[:size_now], low)
+                here, there = there, here
+                wide *= 2
+            _pairs(here, here[length - wide :], line[first : first + rows], low)
+        first += rows
+
+
+@nb.njit(cache=True, nogil=True)
+def _step(ring, tail, close, line, first, stop, length, place, best, sign):
+    """Write the extremes of some rows one by one; return the place in the block and its best.
+
+    With `sign` -1 all is done with the negative values, and so gives the lowest.
+    """
+    for i in range(first, stop):
+        x = sign * close[i]
+        ring[place] = x
+        best = x if place == 0 or x > best else best
+        place += 1
+        if place < length:
+            past = tail[place]
+            line[i] = sign * (past if past > best else best) + 0.0
+        else:
+            line[i] = sign * best + 0.0
+            edge = -np.inf
+            for k in range(length - 1, -1, -1):
                 x = ring[k]
                 edge = x if x > edge else edge
                 tail[k] = edge
             place = 0
-        else:
-            for k in range(i, stop):
-                ring[k - begin] = close[k]
-            place = stop - begin
-        i = stop
+    return place, best
+
+
+@nb.njit(cache=True, nogil=True)
+def _slide(s, close, line, length, sign):
+    """Write the highest (`sign` 1) or lowest (-1) of the last `length` values."""
+    ring, tail = s["ring"], s["tail"]
+    count, place, best = s[0]["count"], s[0]["place"], s[0]["best"]
+    n = len(close)
+    done = 0
+    if n >= 4 * length + 64:
+        place, best = _step(ring, tail, close, line, 0, length, length, place, best, sign)
+        _together(close, line, length, length, sign < 0.0)
+        # The state as it is after the last rows: from the beginning of the block before.
+        done = n - (count + n) % length - length
+        place = 0
+        for i in range(done, done + length):
+            ring[i - done] = sign * close[i]
+        edge = -np.inf
+        for k in range(length - 1, -1, -1):
+            edge = ring[k] if ring[k] > edge else edge
+            tail[k] = edge
+        done += length
+        for i in range(done, n):
+            x = sign * close[i]
+            ring[place] = x
+            best = x if place == 0 or x > best else best
+            place += 1
+    else:
+        place, best = _step(ring, tail, close, line, 0, n, length, place, best, sign)
     line[: min(n, max(0, length - 1 - count))] = np.nan
     s[0]["count"], s[0]["place"], s[0]["best"] = count + n, place, best
+
+
+@nb.njit(cache=True, nogil=True)
+def highest(p, s, bars, out):
+    """Highest of the last `length` values."""
+    _slide(s, bars.close, out.reshape(len(out)), p["length"], 1.0)
 
 
 @nb.njit(cache=True, nogil=True)
 def lowest(p, s, bars, out):
     """Lowest of the last `length` values."""
-    length = p["length"]
-    ring, tail = s["ring"], s["tail"]
-    count, place, best = s[0]["count"], s[0]["place"], s[0]["best"]
-    close = bars.close
-    line = out.reshape(len(out))
-    n = len(close)
-    i = 0
-    while i < n:
-        stop = min(n, i + length - place)
-        begin = i - place
-        if place == 0:
-            best = close[i]
-        for k in range(i, min(stop, begin + length - 1)):
-            x = close[k]
-            best = x if x < best else best
-            past = tail[k - begin + 1]
-            line[k] = past if past < best else best
-        if stop - begin == length:
-            x = close[stop - 1]
-            best = x if x < best else best
-            line[stop - 1] = best
-            edge = close[stop - 1]
-            for k in range(stop - 1, max(begin, 0) - 1, -1):
-                x = close[k]
-                edge = x if x < edge else edge
-                tail[k - begin] = edge
-            for k in range(-begin - 1, -1, -1):
-                x = ring[k]
-                edge = x if x < edge else edge
-                tail[k] = edge
-            place = 0
-        else:
-            for k in range(i, stop):
-                ring[k - begin] = close[k]
-            place = stop - begin
-        i = stop
-    line[: min(n, max(0, length - 1 - count))] = np.nan
-    s[0]["count"], s[0]["place"], s[0]["best"] = count + n, place, best
+    _slide(s, bars.close, out.reshape(len(out)), p["length"], -1.0)

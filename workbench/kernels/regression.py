@@ -21,26 +21,26 @@ LINE = [
     ("sum", "f8"), ("moment", "f8"), ("squares", "f8"), ("ring", "f8"),
 ]  # fmt: skip
 
-#: Below this part of the spread, what a line leaves is summed up value by value.
-CLOSE = 1e-4
+#: Below this part of the largest sum of squares, what a line leaves is summed up value by value.
+CLOSE = 1e-3
 
 
 @nb.njit(cache=True, nogil=True)
-def _left_by(column, start, length, first, slope):
-    """Return the sum of squares left by a line that has the value `first` at x = 0."""
+def _left_by(column, start, length, level, first, slope):
+    """Return the sum of squares left by a line that is `first` above a level at x = 0."""
     rest = 0.0
     for k in range(length):
-        gap = (column[start + k] - first) - slope * k
+        gap = ((column[start + k] - level) - first) - slope * k
         rest += gap * gap
     return rest
 
 
 @nb.njit(cache=True, nogil=True)
-def _rest_of(ring, column, place, length, row, first, slope):
+def _rest_of(ring, column, place, length, row, level, first, slope):
     """Return what a line leaves of the window that ends at a row."""
     if row >= length - 1:
-        return _left_by(column, row - length + 1, length, first, slope)
-    return _left_by(gathered(ring, column, place, length, row), 0, length, first, slope)
+        return _left_by(column, row - length + 1, length, level, first, slope)
+    return _left_by(gathered(ring, column, place, length, row), 0, length, level, first, slope)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -93,8 +93,8 @@ def linreg(p, s, bars, out):
         slope = shared * scale
         half = 0.5 * width * slope
         rest = spread - slope * shared
-        if rest < CLOSE * spread:
-            rest = _rest_of(ring, close, place, length, i, level + (mean - half), slope)
+        if rest < CLOSE * peak:
+            rest = _rest_of(ring, close, place, length, i, level, mean - half, slope)
         r2 = 1.0 - rest / spread if spread > 0.0 else 0.0
         r2 = 0.0 if r2 < 0.0 else r2
         t = 0.0
@@ -164,8 +164,8 @@ def channel(p, s, bars, out):
         rest = spread
         if kind != 2:
             rest -= slope * shared
-            if rest < CLOSE * spread:
-                rest = _rest_of(ring, close, place, length, i, level + (mean - half), slope)
+            if rest < CLOSE * peak:
+                rest = _rest_of(ring, close, place, length, i, level, mean - half, slope)
         away = times * math.sqrt(rest / free)
         middle = level + (mean + half)
         out[i, 0] = middle
