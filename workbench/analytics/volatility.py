@@ -104,7 +104,7 @@ SPECS: tuple[Spec, ...] = (
         outputs=("stddev",),
         parameters={
             "length": Parameter(20, 1, 100_000, "bars in the window"),
-            "of": Choice(
+            "divisor": Choice(
                 "population",
                 ("population", "sample"),
                 "whether squares are divided by length, as in TA-Lib, or by length - 1",

@@ -161,6 +161,8 @@ def signals(
     ConfigError
         If a feed is given without symbol or timeframe.
     """
+    if not isinstance(rule, Rule):
+        raise ConfigError(f"{rule!r} must be a rule, such as wb.ema_cross() or one of your own")
     if not isinstance(of, Feed):
         name = None if timeframe is None else read_timeframe(timeframe).name
         return rule.over(of, symbol, name)

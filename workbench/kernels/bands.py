@@ -172,7 +172,7 @@ def _slide(length, divisor, width, what, s, bars, out):
 def stddev(p, s, bars, out):
     """Deviation of the last `length` values: of a population, or of a sample; 0 if constant."""
     length = p["length"]
-    _slide(length, length - p["of"], 1.0, _DEVIATION, s, bars, out)
+    _slide(length, length - p["divisor"], 1.0, _DEVIATION, s, bars, out)
 
 
 @nb.njit(cache=True, nogil=True)

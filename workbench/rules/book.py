@@ -22,7 +22,7 @@ class SignalBook:
     """Keep the signals of a rule in step with bars as they close and are revised.
 
     A revised bar takes the rule back to it. A signal that does not come again is withdrawn:
-    it stays, marked; one that is new is given then.
+    it stays, marked; one that comes with other numbers is amended, one that is new is given.
 
     Parameters
     ----------
@@ -83,9 +83,12 @@ class SignalBook:
         lost = [replace(s, status="withdrawn") for i, s in before.items() if i not in again]
         for signal in lost:
             del self._valid[signal.id]
+        changed = [s for i, s in again.items() if i in before and not _alike(s, before[i])]
+        self._valid |= {signal.id: signal for signal in changed}
+        amended = [replace(signal, status="amended") for signal in changed]
         found = [s for i, s in again.items() if i not in before]
-        self.signals += lost
-        return lost + self._note(found)
+        self.signals += lost + amended
+        return lost + amended + self._note(found)
 
     def standing(self) -> list[Signal]:
         """Return the signals that hold, by bar: what a rule says of the bars as they are now."""
@@ -94,3 +97,9 @@ class SignalBook:
     def table(self) -> pd.DataFrame:
         """Return all signals, withdrawals included, as a table."""
         return table(self.signals)
+
+
+def _alike(one: Signal, other: Signal) -> bool:
+    return (one.price, one.confidence, one.reason, one.first) == (
+        other.price, other.confidence, other.reason, other.first,
+    )  # fmt: skip

@@ -35,8 +35,9 @@ class Signal:
         In words.
     first : int
         Start of the oldest bar it was told from, ns UTC; `bar` is the newest.
-    status : "given" or "withdrawn"
-        A signal that a late trade took the ground from is withdrawn, not erased.
+    status : "given", "amended" or "withdrawn"
+        After a late trade a signal may have other numbers, or lose its ground: it is told
+        again with this word, and nothing is erased.
     revision : int
         Of the bar, when the signal was told.
     """
