@@ -24,6 +24,8 @@ LINE = [
 #: Below this part of the largest sum of squares, what a line leaves is summed up value by value.
 CLOSE = 1e-3
 
+_ONE = np.uint64(1)
+
 
 @nb.njit(cache=True, nogil=True)
 def _left_by(column, start, length, level, first, slope):
@@ -183,36 +185,50 @@ def _straight(s, close, line, length, base, by_sum, by_moment):
     """Write `base` times the level plus what the sum and the moment give with these factors."""
     ring = s["ring"]
     n = len(close)
-    count, place, left, level = s[0]["count"], s[0]["place"], s[0]["left"], s[0]["level"]
-    total, moment = s[0]["sum"], s[0]["moment"]
+    count, place = s[0]["count"], s[0]["place"]
+    left, level, peak = s[0]["left"], s[0]["level"], s[0]["peak"]
+    total, moment, squares = s[0]["sum"], s[0]["moment"], s[0]["squares"]
+    wide = np.float64(length)
+    part = 1.0 / wide
+    size = np.uint64(length)
     i = min(n, max(0, length - 1 - count))
     line[:i] = np.nan
     while i < n:
         if left == 0:
-            level, total, moment, _ = line_sums(ring, close, place, length, i)
+            level, total, moment, squares = line_sums(ring, close, place, length, i)
+            peak = squares
             line[i] = base * level + (by_moment * moment + by_sum * total)
             left = max(ANCHOR, length) - 1
             i += 1
         stop = min(n, i + left)
         left -= stop - i
-        while i < stop and i < length:
-            at = place + i
-            at = at if at < length else at - length
-            total += close[i] - ring[at]
-            moment += length * (close[i] - level) - total
-            line[i] = base * level + (by_moment * moment + by_sum * total)
-            i += 1
+        if i < length:
+            left += max(0, stop - length)
+            stop = min(stop, length)
         # Indices without sign need no test for counting from the end.
-        size = np.uint64(length)
-        for j in range(np.uint64(i), np.uint64(stop)):
-            x = close[j]
-            total += x - close[j - size]
-            moment += length * (x - level) - total
+        j = np.uint64(i)
+        until = np.uint64(stop)
+        early = i < length
+        while j < until:
+            at = place + np.int64(j)
+            gone = ring[at if at < length else at - length] if early else close[j - size]
+            x = close[j] - level
+            old = gone - level
+            change = x - old
+            total += change
+            moment += wide * x - total
+            squares += change * (x + old)
+            peak = squares if squares > peak else peak
+            if not squares - total * total * part >= LOST * peak:
+                break
             line[j] = base * level + (by_moment * moment + by_sum * total)
-        i = stop
+            j += _ONE
+        i = np.int64(j)
+        left = left if i == stop else 0
     s[0]["place"] = keep(ring, close, place, length)
     s[0]["count"] = count + n
-    s[0]["left"], s[0]["level"], s[0]["sum"], s[0]["moment"] = left, level, total, moment
+    s[0]["left"], s[0]["level"], s[0]["peak"] = left, level, peak
+    s[0]["sum"], s[0]["moment"], s[0]["squares"] = total, moment, squares
 
 
 @nb.njit(cache=True, nogil=True)
