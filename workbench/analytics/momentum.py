@@ -14,7 +14,7 @@ __all__ = ["SPECS"]
 
 
 def _rings(parameters: Mapping[str, Any]) -> int:
-    return max(parameters["stoch"], parameters["smooth"], parameters["signal"])
+    return max(int(parameters[name]) for name in ("stoch", "smooth", "signal"))
 
 
 def _rising(parameters: Mapping[str, Any]) -> str | None:
@@ -55,6 +55,9 @@ SPECS: tuple[Spec, ...] = (
             "stoch": Parameter(14, 1, 100_000, "values of RSI the range is of"),
             "smooth": Parameter(1, 1, 1000, "values averaged for k; 1 as TA-Lib, often 3"),
             "signal": Parameter(3, 1, 1000, "values of k averaged for d"),
+            "seed": Choice(
+                "mean", ("mean", "zero"), "what RSI's smoothing begins with: means, or 0"
+            ),
         },
         state=stochastic.STOCHRSI,
         slots=_rings,

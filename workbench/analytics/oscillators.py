@@ -21,7 +21,7 @@ def means(smooth: int, signal: int) -> dict[str, Taken]:
 
 
 def _rings(parameters: Mapping[str, Any]) -> int:
-    return max(parameters["length"], parameters["smooth"], parameters["signal"])
+    return max(int(parameters[name]) for name in ("length", "smooth", "signal"))
 
 
 SPECS: tuple[Spec, ...] = (

@@ -45,8 +45,11 @@ def _pressed(value):
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def seed(s, close, length, signed, out):
-    """Take rows until the means of the first `length` changes are there; return how many."""
+def seed(s, close, length, signed, zero, out):
+    """Take rows until the means of the first `length` changes are there; return how many.
+
+    `zero`: the means are smoothed from 0 rather than begun by plain means.
+    """
     count = s[0]["count"]
     last = s[0]["last"]
     gain = s[0]["gain"]
@@ -57,8 +60,9 @@ def seed(s, close, length, signed, out):
         x = close[i]
         if count > 0:
             change = x - last
-            gain += change if change > 0.0 else 0.0
-            loss += -change if change < 0.0 else 0.0
+            keep = (length - 1.0) / length if zero else 1.0
+            gain = gain * keep + (change if change > 0.0 else 0.0)
+            loss = loss * keep + (-change if change < 0.0 else 0.0)
         last = x
         out[i] = np.nan
         if count == length:
@@ -197,7 +201,7 @@ def rsi(p, s, bars, out):
     length = p["length"]
     begin = np.int64(0)
     if s[0]["count"] <= length:
-        begin = seed(s, close, length, False, column)
+        begin = seed(s, close, length, False, False, column)
     if begin < len(close):
         steady(s, close, begin, length, False, column)
 
@@ -261,7 +265,7 @@ def cmo(p, s, bars, out):
         return
     begin = np.int64(0)
     if s[0]["count"] <= length:
-        begin = seed(s, close, length, True, column)
+        begin = seed(s, close, length, True, False, column)
     if begin < len(close):
         steady(s, close, begin, length, True, column)
 

@@ -254,7 +254,10 @@ def stochastic(p, s, bars, out):
 
 @nb.njit(cache=True, nogil=True)
 def stochrsi(p, s, bars, out):
-    """Place of RSI between its own extremes, 0 to 100, smoothed, and again; 0 if flat."""
+    """Place of RSI between its own extremes, 0 to 100, smoothed, and again; 0 if flat.
+
+    `seed` 0: RSI begins with plain means, as Wilder and TA-Lib; 1: it is smoothed from 0.
+    """
     close = bars.close
     length = p["length"]
     n = len(close)
@@ -263,7 +266,7 @@ def stochrsi(p, s, bars, out):
     strength = np.empty(n)
     begin = np.int64(0)
     if s[0]["count"] <= length:
-        begin = seed(s, close, length, False, strength)
+        begin = seed(s, close, length, False, p["seed"] == 1, strength)
     if begin < n:
         steady(s, close, begin, length, False, strength)
     rows = s[0]["rows"]
