@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter
 from workbench.analytics.spec import Spec, length, per_length
@@ -19,7 +20,7 @@ def _single(
     kernel: Callable[..., None],
     pane: str,
     text: str,
-    **more: tuple[float, ...],
+    **more: Any,
 ) -> Spec:
     return Spec(
         name=name,

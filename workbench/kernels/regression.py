@@ -22,7 +22,7 @@ LINE = [
 ]  # fmt: skip
 
 #: Below this part of the largest sum of squares, what a line leaves is summed up value by value.
-CLOSE = 1e-3
+CLOSE = 1e-4
 
 _ONE = np.uint64(1)
 
@@ -30,11 +30,26 @@ _ONE = np.uint64(1)
 @nb.njit(cache=True, nogil=True)
 def _left_by(column, start, length, level, first, slope):
     """Return the sum of squares left by a line that is `first` above a level at x = 0."""
-    rest = 0.0
-    for k in range(length):
-        gap = ((column[start + k] - level) - first) - slope * k
-        rest += gap * gap
-    return rest
+    a = b = c = d = 0.0
+    whole = length // 4
+    at = 0.0
+    for k in range(whole):
+        i = start + 4 * k
+        low = first + slope * at
+        x = (column[i] - level) - low
+        a += x * x
+        x = (column[i + 1] - level) - (low + slope)
+        b += x * x
+        x = (column[i + 2] - level) - (low + 2.0 * slope)
+        c += x * x
+        x = (column[i + 3] - level) - (low + 3.0 * slope)
+        d += x * x
+        at += 4.0
+    for i in range(start + 4 * whole, start + length):
+        x = (column[i] - level) - (first + slope * at)
+        a += x * x
+        at += 1.0
+    return (a + b) + (c + d)
 
 
 @nb.njit(cache=True, nogil=True)
