@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter, Taken
 from workbench.analytics.spec import Spec, length, per_length
-from workbench.kernels import aroon, moneyflow, stochastic, typical
+from workbench.kernels import aroon, moneyflow, spreads, stochastic, typical
 
 __all__ = ["SPECS"]
 
@@ -22,6 +22,26 @@ def means(smooth: int, signal: int) -> dict[str, Taken]:
 
 def _rings(parameters: Mapping[str, Any]) -> int:
     return max(int(parameters[name]) for name in ("length", "smooth", "signal"))
+
+
+def spread(fast: int, slow: int) -> dict[str, Taken]:
+    """Return the parameters of two means of different length."""
+    return {
+        "fast": Parameter(fast, 1, 100_000, "bars of the fast mean"),
+        "slow": Parameter(slow, 2, 100_000, "bars of the slow mean"),
+    }
+
+
+_AVERAGE = Choice("sma", ("sma", "ema"), "simple means (TA-Lib's default) or exponential ones")
+
+
+def _apart(parameters: Mapping[str, Any]) -> str | None:
+    fast, slow = parameters["fast"], parameters["slow"]
+    return None if fast < slow else f"fast < slow is wanted, not {fast} and {slow}"
+
+
+def _slow(parameters: Mapping[str, Any]) -> int:
+    return int(parameters["slow"])
 
 
 SPECS: tuple[Spec, ...] = (
@@ -119,5 +139,58 @@ SPECS: tuple[Spec, ...] = (
         source="Quong and Soudack 1989, Volume-Weighted RSI: Money Flow",
         bounds=(0.0, 100.0),
         levels=(20.0, 80.0),
+    ),
+    Spec(
+        name="apo",
+        title="Absolute price oscillator",
+        family="Oscillators",
+        kernel=spreads.apo,
+        inputs=("close",),
+        outputs=("apo",),
+        parameters={**spread(12, 26), "average": _AVERAGE},
+        state=spreads.SPREAD,
+        slots=_slow,
+        warmup=lambda p: p["slow"] - 1,
+        pane="own",
+        text="A fast mean of closes less a slow one, simple or exponential; each exponential mean "
+        "is seeded by the simple mean of its own first closes.",
+        source="Appel 1979, The Moving Average Convergence-Divergence Trading Method",
+        levels=(0.0,),
+        check=_apart,
+    ),
+    Spec(
+        name="ppo",
+        title="Percentage price oscillator",
+        family="Oscillators",
+        kernel=spreads.ppo,
+        inputs=("close",),
+        outputs=("ppo",),
+        parameters={**spread(12, 26), "average": _AVERAGE},
+        state=spreads.SPREAD,
+        slots=_slow,
+        warmup=lambda p: p["slow"] - 1,
+        pane="own",
+        text="A fast mean of closes less a slow one in percent of the slow one, simple or "
+        "exponential; 0 where the slow one is 0.",
+        source="Appel 1979, The Moving Average Convergence-Divergence Trading Method",
+        levels=(0.0,),
+        check=_apart,
+    ),
+    Spec(
+        name="awesome",
+        title="Awesome oscillator",
+        family="Oscillators",
+        kernel=spreads.awesome,
+        inputs=("hl2",),
+        outputs=("awesome",),
+        parameters=spread(5, 34),
+        state=spreads.SPREAD,
+        slots=_slow,
+        warmup=lambda p: p["slow"] - 1,
+        pane="own",
+        text="A fast simple mean of the bars' middles less a slow one.",
+        source="Williams 1998, New Trading Dimensions",
+        levels=(0.0,),
+        check=_apart,
     ),
 )
