@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,9 +14,9 @@ import pandas as pd
 from workbench.analytics.catalogue import CATALOGUE, find
 from workbench.analytics.configured import Indicator
 from workbench.analytics.run import compute
+from workbench.bars.batchbars import time_bars
 from workbench.bars.eventbars import EventBars, event_bars
 from workbench.bars.kinds import BarKind, bar_kind
-from workbench.bars.batchbars import time_bars
 from workbench.digest import digest, newest
 from workbench.flow.graph import Pipeline
 from workbench.flow.series import Series
@@ -74,6 +75,10 @@ class Verification:
     Attributes
     ----------
     frames, trades, symbols : int
+    lateness : float
+        Seconds that bars waited for late trades.
+    overdue : int
+        Trades that came too late even for that: the store has them, live bars do not.
     hashes : mapping of way to mapping of what to SHA-256
     counts : mapping of what to how many
     """
@@ -81,6 +86,8 @@ class Verification:
     frames: int
     trades: int
     symbols: int
+    lateness: float
+    overdue: int
     hashes: dict[str, dict[str, str]]
     counts: dict[str, int]
 
@@ -105,7 +112,7 @@ def verify(
     kinds: Sequence[str] = KINDS,
     indicators: Sequence[Indicator] | None = None,
     rules: Sequence[Rule] | None = None,
-    lateness: float = 1.0,
+    lateness: float | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Verification:
     """Run a recording through the live pipeline in several ways, and in batch, and compare.
@@ -120,8 +127,9 @@ def verify(
         Computed on all time bars; None for every indicator there is.
     rules : sequence of Rule or None
         Told from all time bars; None for two that come with Workbench.
-    lateness : float
-        Seconds a bar waits for late trades.
+    lateness : float or None
+        Seconds a bar waits for late trades; None for as long as the latest trade of the
+        recording needs.
     on_progress : callable or None
         Called with the way, frames done, and frames in all.
 
@@ -138,23 +146,25 @@ def verify(
     named = [kind for kind in map(bar_kind, kinds) if isinstance(kind, BarKind)]
     used = tuple(Indicator(find(n)) for n in CATALOGUE) if indicators is None else tuple(indicators)
     told = (ema_cross(), structure_change()) if rules is None else tuple(rules)
+    first = _Way(TapeReader(tape), (), (), (), (), 0.0)
+    frames = max(first.play(4096), default=0)
+    every = np.concatenate(first.trades) if first.trades else np.zeros(0, TRADE)
+    wait = _latest(every) if lateness is None else lateness
+    found = _batch(every, first.pipeline.table, tfs, named, used, told)
     hashes = {}
-    trades: list[Rows] = []
-    table = SymbolTable()
-    frames = 0
+    overdue = 0
     for way, together in _WAYS.items():
-        reader = TapeReader(tape)
-        run = _Way(reader, tfs, named, used, told, lateness)
-        for frames in run.play(together):
+        run = _Way(TapeReader(tape), tfs, named, used, told, wait)
+        for done in run.play(together):
             if on_progress is not None:
-                on_progress(way, frames, reader.frames)
+                on_progress(way, done, frames)
         hashes[way] = run.found().hashes()
-        trades, table = run.trades, run.pipeline.table
-    every = np.concatenate(trades) if trades else np.zeros(0, TRADE)
-    found = _batch(every, table, tfs, named, used, told)
+        overdue = max(overdue, run.overdue)
     hashes["batch"] = found.hashes()
     return Verification(
         frames=frames,
+        lateness=wait,
+        overdue=overdue,
         trades=len(every),
         symbols=len(np.unique(every["symbol"])),
         hashes=hashes,
@@ -164,6 +174,17 @@ def verify(
             "signals": sum(map(len, found.signals.values())),
         },
     )
+
+
+def _latest(trades: Rows) -> float:
+    """Return the seconds by which a trade came after the market's clock had passed its time."""
+    worst = 0
+    for number in np.unique(trades["symbol"]):
+        own = trades[trades["symbol"] == number]
+        shift = np.maximum.accumulate(own["time"] - own["received"])
+        clock = np.maximum(np.maximum.accumulate(own["time"]), own["received"] + shift)
+        worst = max(worst, int((clock - own["time"]).max()))
+    return math.ceil(worst / 1e6) / 1e3
 
 
 class _Way:
@@ -216,6 +237,12 @@ class _Way:
         for sink in self._sinks:
             sink.destroy()
         self.pipeline.close()
+
+    @property
+    def overdue(self) -> int:
+        """Trades that came too late for some bars."""
+        late = self.pipeline.health.bars["overdue"]
+        return late + sum(builder.overdue for builder in self._builders.values())
 
     def _trade(self, batch: Batch) -> None:
         self.trades.append(batch.rows)

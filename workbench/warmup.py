@@ -43,7 +43,8 @@ def _trades(n: int) -> Rows:
 
 def _minutes(n: int) -> Rows:
     bars = np.zeros(n, BAR)
-    bars["time"], bars["timeframe"], bars["volume"] = _START + np.arange(n) * 60 * 10**9, 60, 1.0
+    bars["time"] = _START - 200 * 10**9 + np.arange(n) * 60 * 10**9  # at a whole 5 minutes
+    bars["timeframe"], bars["volume"] = 60, 1.0
     for name in ("open", "high", "low", "close", "vwap", "notional"):
         bars[name] = 10.0
     return bars

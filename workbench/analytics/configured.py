@@ -173,7 +173,7 @@ class Indicator:
             return pd.Series(values[:, 0], index=index, name=self.keys[0])
         return pd.DataFrame(values, index=index, columns=list(self.spec.outputs))
 
-    def values(self, *columns: Any, out: Values | None = None) -> Values:
+    def values(self, *columns: Any, out: Values | None = None, finite: bool = False) -> Values:
         """Compute it over plain columns.
 
         Parameters
@@ -182,6 +182,10 @@ class Indicator:
             One for each of :attr:`inputs`, in their order.
         out : float64 array, shape (n, outputs), or None
             To write to; None makes one.
+        finite : bool
+            True promises that no value is NaN or infinite, and spares the look for them,
+            which costs about as much as reading the columns. Values after a broken promise
+            mean nothing.
 
         Returns
         -------
@@ -197,7 +201,7 @@ class Indicator:
         if len(columns) != len(self.inputs):
             names = ", ".join(self.inputs)
             raise ConfigError(f"{self!r} takes {len(self.inputs)} columns: {names}")
-        return compute(self, columns, out=out)
+        return compute(self, columns, out=out, finite=finite)
 
     def prepare(self) -> None:
         """Compile its kernel, or load it from the cache, before data come."""

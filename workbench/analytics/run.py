@@ -235,6 +235,8 @@ def compute(
     bars: pd.DataFrame | Rows | Sequence[Any],
     symbol: str = "",
     out: Values | None = None,
+    *,
+    finite: bool = False,
 ) -> Values:
     """Return the values of an indicator over bars or plain columns, from a fresh state."""
     if isinstance(bars, pd.DataFrame | np.ndarray):
@@ -242,10 +244,12 @@ def compute(
         given: Columns = columns(bars, indicator.inputs, zone, indicator.spec.name)
     else:
         given = [_plain(c, n) for c, n in zip(bars, indicator.spec.inputs, strict=True)]
-    return compute_columns(indicator, given, out)
+    return compute_columns(indicator, given, out, finite=finite)
 
 
-def compute_columns(indicator: Indicator, given: Columns, out: Values | None) -> Values:
+def compute_columns(
+    indicator: Indicator, given: Columns, out: Values | None, *, finite: bool = False
+) -> Values:
     """Return the values of an indicator over columns as `inputs.columns` gives them."""
     n = len(given[0])
     if any(column.shape != (n,) for column in given):
@@ -256,7 +260,7 @@ def compute_columns(indicator: Indicator, given: Columns, out: Values | None) ->
         out = np.empty((n, width))
     elif out.shape != (n, width) or out.dtype != np.float64 or not out.flags.c_contiguous:
         raise ConfigError(f"{indicator!r}: out must be a float64 array of shape {(n, width)}")
-    _fill(indicator, _record(indicator), _state(indicator), given, out)
+    _fill(indicator, _record(indicator), _state(indicator), given, out, finite=finite)
     return out
 
 
@@ -281,12 +285,14 @@ def _state(indicator: Indicator) -> Rows:
     return np.zeros(max(1, spec.slots(indicator.parameters)), spec.state)
 
 
-def _fill(indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values) -> None:
+def _fill(
+    indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values, *, finite: bool = False
+) -> None:
     """Run a kernel over columns, passing over rows with a value that is not finite."""
     spec = indicator.spec
     floats = [column for column in part if column.dtype == np.float64]
     bars = bars_type(spec.inputs)
-    if all(map(all_finite, floats)):
+    if finite or all(map(all_finite, floats)):
         spec.kernel(p, s, bars(*part), out)
         return
     good = np.logical_and.reduce([np.isfinite(column) for column in floats])

@@ -116,7 +116,7 @@ def replay(
             console.print(statistics(feed))
 
 
-@flags("lateness_seconds")
+@flags()
 def verify(
     *,
     config: Settings,
@@ -124,6 +124,10 @@ def verify(
     timeframe: Annotated[list[str] | None, typer.Option(help="Time bars to build")] = None,
     kind: Annotated[
         list[str] | None, typer.Option(help='Other bars to build, such as "volume:100"')
+    ] = None,
+    lateness: Annotated[
+        float | None,
+        typer.Option(help="Seconds bars wait for late trades; as long as needed by default"),
     ] = None,
 ) -> None:
     """Prove on a recording that live, replay and batch come out bit for bit the same."""
@@ -141,15 +145,19 @@ def verify(
             tape,
             timeframes=timeframe or verification.TIMEFRAMES,
             kinds=kind or verification.KINDS,
-            lateness=config.lateness_seconds,
+            lateness=lateness,
             on_progress=step,
         )
-    table = Table("", *found.hashes, title=f"{tape}: {found.trades:,} trades")
+    table = Table(
+        "", *found.hashes, title=f"{tape}: {found.trades:,} trades, bars wait {found.lateness:g} s"
+    )
     for what in found.hashes["batch"]:
         table.add_row(what, *(hashes[what][:16] for hashes in found.hashes.values()))
     console.print(table)
     for what, digest in found.hashes["batch"].items():
         console.print(f"{what}: sha256 {digest}", highlight=False)
+    if found.overdue:
+        console.print(f"{found.overdue:,} trades came later than {found.lateness:g} s")
     counts = ", ".join(f"{count:,} {what}" for what, count in found.counts.items())
     if not found.equal:
         console.print(f"[red]NOT the same[/red]: {counts}")
