@@ -8,9 +8,12 @@ import numpy as np
 __all__ = ["SPREAD", "apo", "awesome", "ppo"]
 
 #: Sums are made anew this often, or every two slow windows.
-BLOCK = 128
+BLOCK = 256
 
-SPREAD = [("count", "i8"), ("fast", "f8"), ("slow", "f8"), ("base", "f8"), ("ring", "f8")]
+SPREAD = [
+    ("count", "i8"), ("fast", "f8"), ("slow", "f8"), ("base", "f8"),
+    ("fast_rest", "f8"), ("slow_rest", "f8"), ("ring", "f8"),
+]  # fmt: skip
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -22,9 +25,17 @@ def _told(fast, slow, base, percent):
     return 100.0 * ((fast - slow) / whole) if whole != 0.0 else 0.0
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _plus(total, rest, x):
+    """Add x to a total; what rounding takes from it goes to the rest."""
+    grown = total + x
+    part = grown - total
+    return grown, rest + ((total - (grown - part)) + (x - part))
+
+
 @nb.njit(cache=True, nogil=True)
 def _remake(s, at, fast, slow):
-    """Return the sums of the windows that end before slot `at`, and the base they are from."""
+    """Make the sums of the windows that end before slot `at` anew, from their last value."""
     newest = at - 1 if at > 0 else slow - 1
     base = s[newest]["ring"]
     total = 0.0
@@ -38,33 +49,99 @@ def _remake(s, at, fast, slow):
     return quick, total, base
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _simple(s, x, fast, slow, percent, out):
-    """Distance of simple means.
+@nb.njit(cache=True, nogil=True)
+def _remake_of(x, i, fast, slow):
+    """Make the sums of the windows that end before row i anew, as `_remake` does."""
+    base = x[i - 1]
+    total = 0.0
+    for k in range(i - 1, i - 1 - fast, -1):
+        total += x[k] - base
+    quick = total
+    for k in range(i - 1 - fast, i - 1 - slow, -1):
+        total += x[k] - base
+    return quick, total, base
 
-    Sums are of distances to a value near the window, as the difference of two means that are
-    nearly equal would show the rounding of large sums.
-    """
-    count, quick, total = s[0]["count"], s[0]["fast"], s[0]["slow"]
-    base = s[0]["base"]
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _head(s, x, n, fast, slow, percent, out):
+    """Take the first n rows, with windows that reach back to earlier calls."""
+    block = max(BLOCK, 2 * slow)
+    quick_part, part = 1.0 / fast, 1.0 / slow
+    count, base = s[0]["count"], s[0]["base"]
+    quick, total = s[0]["fast"], s[0]["slow"]
+    quick_rest, total_rest = s[0]["fast_rest"], s[0]["slow_rest"]
     at = count % slow
     back = at - fast + (slow if at < fast else 0)
-    block = max(BLOCK, 2 * slow)
-    for i in range(len(x)):
+    for i in range(n):
         if count == 0:
             base = x[0]
-        value = x[i] - base
-        total += value - (s[at]["ring"] - base if count >= slow else 0.0)
-        quick += value - (s[back]["ring"] - base if count >= fast else 0.0)
+        old = s[at]["ring"] if count >= slow else base
+        quick_old = s[back]["ring"] if count >= fast else base
+        total, total_rest = _plus(total, total_rest, x[i] - old)
+        quick, quick_rest = _plus(quick, quick_rest, x[i] - quick_old)
         s[at]["ring"] = x[i]
         at = at + 1 if at + 1 < slow else np.int64(0)
         back = back + 1 if back + 1 < slow else np.int64(0)
         count += 1
         if count % block == 0:
             quick, total, base = _remake(s, at, fast, slow)
-        out[i, 0] = _told(quick / fast, total / slow, base, percent) if count >= slow else np.nan
-    s[0]["count"], s[0]["fast"], s[0]["slow"] = count, quick, total
-    s[0]["base"] = base
+            quick_rest = 0.0
+            total_rest = 0.0
+        out[i, 0] = np.nan
+        if count >= slow:
+            out[i, 0] = _told(
+                (quick + quick_rest) * quick_part, (total + total_rest) * part, base, percent
+            )
+    s[0]["count"], s[0]["base"] = count, base
+    s[0]["fast"], s[0]["slow"] = quick, total
+    s[0]["fast_rest"], s[0]["slow_rest"] = quick_rest, total_rest
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _simple(s, x, fast, slow, percent, out):
+    """Distance of simple means.
+
+    Sums are of distances to a value near the window, as the difference of two means that are
+    nearly equal would show the rounding of large sums; and what rounding takes is kept, so that
+    a jump of the level leaves nothing behind.
+    """
+    n = len(x)
+    head = min(n, slow)
+    _head(s, x, head, fast, slow, percent, out)
+    if n == head:
+        return
+    block = max(BLOCK, 2 * slow)
+    quick_part, part = 1.0 / fast, 1.0 / slow
+    count, base = s[0]["count"], s[0]["base"]
+    quick, total = s[0]["fast"], s[0]["slow"]
+    quick_rest, total_rest = s[0]["fast_rest"], s[0]["slow_rest"]
+    i = head
+    while i < n:
+        stop = min(n, i + block - count % block)
+        count += stop - i
+        whole = count % block == 0
+        end = stop - 1 if whole else stop
+        now, old, quick_old = x[i:end], x[i - slow : end], x[i - fast : end]
+        column = out[i:end]
+        for j in range(end - i):
+            total, total_rest = _plus(total, total_rest, now[j] - old[j])
+            quick, quick_rest = _plus(quick, quick_rest, now[j] - quick_old[j])
+            column[j, 0] = _told(
+                (quick + quick_rest) * quick_part, (total + total_rest) * part, base, percent
+            )
+        if whole:
+            quick, total, base = _remake_of(x, stop, fast, slow)
+            quick_rest = 0.0
+            total_rest = 0.0
+            out[stop - 1, 0] = _told(quick * quick_part, total * part, base, percent)
+        i = stop
+    at = count % slow
+    for k in range(n - slow, n):
+        s[at]["ring"] = x[k]
+        at = at + 1 if at + 1 < slow else np.int64(0)
+    s[0]["count"], s[0]["base"] = count, base
+    s[0]["fast"], s[0]["slow"] = quick, total
+    s[0]["fast_rest"], s[0]["slow_rest"] = quick_rest, total_rest
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
