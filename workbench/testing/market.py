@@ -10,8 +10,8 @@ __all__ = ["invented_bars"]
 
 _STEP = 300 * 10**9
 _DAY = 86_400 * 10**9
-#: Thursday 2025-02-20 14:30 UTC: the open in New York, a week before the end of a month.
-_FIRST = 1_740_061_800 * 10**9
+#: Wednesday 2025-02-26 14:30 UTC: the open in New York, two days before the end of a month.
+_FIRST = 1_740_580_200 * 10**9
 
 
 def invented_bars(count: int = 600, *, seed: int = 0) -> Rows:
