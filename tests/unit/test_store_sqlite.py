@@ -303,7 +303,7 @@ def test_info_names_sizes_and_versions(store: SqliteStore) -> None:
     store.append(Batch("trade", trades(100)), SymbolTable(["A"]))
     info = store.info()
     assert info["sqlite_version"] == sqlite3.sqlite_version
-    assert info["schema_version"] == 1
+    assert info["schema_version"] == 2
     assert info["bytes"] + info["wal_bytes"] > 8192
     assert store.wal_bytes == info["wal_bytes"]
 

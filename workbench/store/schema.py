@@ -17,7 +17,7 @@ from workbench.errors import StoreError, StoreSchemaError
 __all__ = ["VERSION", "check", "create", "version"]
 
 #: Version of the tables below; raised whenever an older program could not use them.
-VERSION = 1
+VERSION = 2
 
 # A quote has no id, and some venues do not number theirs: only the whole of it tells two
 # quotes of one moment apart, so all of it but the time of receipt is its key.
@@ -65,6 +65,13 @@ CREATE TABLE IF NOT EXISTS fetch_log (
   ts_lo INTEGER NOT NULL, ts_hi INTEGER NOT NULL, status TEXT NOT NULL, rows INTEGER,
   fetched_at INTEGER NOT NULL,
   PRIMARY KEY (source, kind, sid, tf, ts_lo, ts_hi)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS coverage (
+  source TEXT NOT NULL, sid INTEGER NOT NULL, kind TEXT NOT NULL, tf INTEGER NOT NULL,
+  lo INTEGER NOT NULL, hi INTEGER NOT NULL, state TEXT NOT NULL, learned TEXT NOT NULL,
+  at INTEGER NOT NULL, ready INTEGER NOT NULL,
+  PRIMARY KEY (source, sid, kind, tf, lo)
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS positions (
@@ -173,7 +180,9 @@ def check(connection: sqlite3.Connection, path: str) -> int | None:
 def create(connection: sqlite3.Connection, path: str) -> None:
     """Make what is missing of the tables and views; do nothing where all is there.
 
-    Safe when several processes do it at once: it is one transaction.
+    A store of an older version gets what was added since and the present version: version 2
+    added the table `coverage`. What is in a store is never changed by that. Safe when several
+    processes do it at once: it is one transaction.
 
     Parameters
     ----------
@@ -201,6 +210,7 @@ def create(connection: sqlite3.Connection, path: str) -> None:
             "INSERT INTO schema_version SELECT ? WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
             (VERSION,),
         )
+        connection.execute("UPDATE schema_version SET v = ? WHERE v < ?", (VERSION, VERSION))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

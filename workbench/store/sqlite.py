@@ -6,7 +6,8 @@ import html
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,14 @@ from workbench.errors import StoreError, UnknownTimeframeError
 from workbench.records import CLOSED, REVISED, Batch, Kind, Rows
 from workbench.store import queries, schema, summary
 from workbench.store.connection import Readers, open_writer, translated
+from workbench.store.coverage import (
+    Change,
+    Interval,
+    Series,
+    intervals_table,
+    read_intervals,
+    write_intervals,
+)
 from workbench.store.frames import When, dataframe, nanoseconds
 from workbench.store.layout import LAYOUTS
 from workbench.store.lock import WriterLock
@@ -102,6 +111,15 @@ class SqliteStore:
 
     def append_many(self, batches: Iterable[Batch], table: SymbolTable) -> int:
         """Store several batches in one transaction; return rows that were new or changed."""
+        return self.append_with(batches, table, None)
+
+    def append_with(
+        self,
+        batches: Iterable[Batch],
+        table: SymbolTable,
+        step: Callable[[sqlite3.Connection], None] | None,
+    ) -> int:
+        """Store batches and let `step` write more, all in one transaction or none of it."""
         parts = _by_kind(batches)
         changed = 0
         fresh: dict[str, int] = {}
@@ -115,6 +133,8 @@ class SqliteStore:
                     before = write.total_changes
                     write.executemany(_INSERTS[kind], layout.encode(rows, sids))
                     changed += write.total_changes - before
+                if step is not None:
+                    step(write)
                 write.execute("COMMIT")
             except BaseException:
                 # SQLite ends the transaction itself on some errors, a full disk among them.
@@ -123,6 +143,18 @@ class SqliteStore:
                 raise
             self._sids.update(fresh)
         return changed
+
+    def put_intervals(self, changes: Iterable[Change]) -> None:
+        """Write changes of a ledger, all or none; they are kept for good when it returns."""
+        self.append_with((), SymbolTable(), lambda write: write_intervals(write, changes))
+
+    def intervals(
+        self, symbol: str | None = None, source: str | None = None
+    ) -> list[tuple[Series, Interval]]:
+        """Return the intervals of a ledger, series by series and in order of time."""
+        name = None if symbol is None else canonical(symbol)
+        with self._readers.take() as connection:
+            return read_intervals(connection, name, source)
 
     def _writer(self) -> sqlite3.Connection:
         if self._write is None:
@@ -243,13 +275,19 @@ class SqliteStore:
         )
         return dataframe("bar", rows)
 
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Lend a connection that reads, for the length of a with block."""
+        return self._readers.take()
+
     def symbols(self) -> pd.DataFrame:
         """Return what is stored of each symbol."""
         with self._readers.take() as connection:
             return summary.symbols(connection)
 
-    def coverage(self, symbol: str | None = None) -> pd.DataFrame:
-        """Return first and last time and rows of each series."""
+    def coverage(self, symbol: str | None = None, *, intervals: bool = False) -> pd.DataFrame:
+        """Return first and last time and rows of each series, or the ledger's intervals."""
+        if intervals:
+            return intervals_table(self.intervals(symbol))
         name = None if symbol is None else canonical(symbol)
         with self._readers.take() as connection:
             return summary.coverage(connection, name)

@@ -15,6 +15,7 @@ from workbench.timeframes import Timeframe
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.store.coverage import Change, Interval, Series
     from workbench.store.frames import When
 
 __all__ = ["Durability", "Mode", "Store", "open_store"]
@@ -142,13 +143,45 @@ class Store(Protocol):
         """Return what is stored of each symbol: class, rows per kind, timeframes, first, last."""
         ...
 
-    def coverage(self, symbol: str | None = None) -> pd.DataFrame:
-        """Return first and last time and rows of each series.
+    def coverage(self, symbol: str | None = None, *, intervals: bool = False) -> pd.DataFrame:
+        """Return first and last time and rows of each series, or what is known of it when.
 
         Parameters
         ----------
         symbol : str or None
             None is all of them. Rows are counted one by one, so large stores take seconds.
+        intervals : bool
+            Whether to return the intervals of the ledger instead: source, symbol, kind,
+            timeframe, start, end (NaT where it goes on), state, learned and at.
+        """
+        ...
+
+    def put_intervals(self, changes: Iterable[Change]) -> None:
+        """Write changes of a ledger, all or none; they are kept for good when it returns.
+
+        Parameters
+        ----------
+        changes : iterable of Change
+            Applied in their order.
+
+        Raises
+        ------
+        ValueError
+            If an interval is empty or has no such state.
+        StoreFullError, StoreError
+            If the store cannot write now; nothing was changed.
+        """
+        ...
+
+    def intervals(
+        self, symbol: str | None = None, source: str | None = None
+    ) -> list[tuple[Series, Interval]]:
+        """Return the intervals of a ledger, series by series and in order of time.
+
+        Parameters
+        ----------
+        symbol, source : str or None
+            Only those of it; None is all.
         """
         ...
 

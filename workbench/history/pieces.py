@@ -1,0 +1,177 @@
+"""Sorted, disjoint intervals: rewriting a range of them, and merging what is alike."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.store.coverage import Change, Interval
+
+__all__ = ["Decide", "Splice", "bar_pieces", "joined", "splice"]
+
+#: ``decide(start, end, old)`` returns what replaces a piece of an interval, or of a gap (None).
+#: A piece that is returned whole, with wider ends than asked for, is cut to them.
+Decide: TypeAlias = Callable[[int, int, Interval | None], list[Interval]]
+_start = attrgetter("start")
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """What replaces a slice of a list of intervals.
+
+    Attributes
+    ----------
+    first, last : int
+        The slice.
+    old, new : list of Interval
+        What it holds, and what it shall hold.
+    """
+
+    first: int
+    last: int
+    old: list[Interval]
+    new: list[Interval]
+
+    def difference(self) -> tuple[tuple[int, ...], tuple[Interval, ...]]:
+        """Return the starts of old intervals that have no successor, and those that are new."""
+        before, starts = set(self.old), {one.start for one in self.new}
+        gone = tuple(one.start for one in self.old if one.start not in starts)
+        return gone, tuple(one for one in self.new if one not in before)
+
+
+def splice(held: list[Interval], start: int, end: int, decide: Decide) -> Splice | None:
+    """Return what rewriting a range of sorted intervals changes, None if it is nothing.
+
+    Parameters
+    ----------
+    held : list of Interval
+        Disjoint and in order; not changed.
+    start, end : int
+        The range, half-open.
+    decide : callable
+        Called for each interval and gap in the range, cut to it.
+
+    Examples
+    --------
+    >>> held = [Interval(0, 10, "received", "live 1", 10)]
+    >>> doubt = Interval(4, 6, "doubt", "bad frame", 6, 6)
+    >>> [(i.start, i.end, i.state) for i in splice(held, 4, 6, lambda a, b, old: [doubt]).new]
+    [(0, 4, 'received'), (4, 6, 'doubt'), (6, 10, 'received')]
+    """
+    # Neighbours that only touch are taken along: what is put beside them may merge with them.
+    first = bisect_right(held, start, key=_start)
+    if first and held[first - 1].end >= start:
+        first -= 1
+    last = max(first, bisect_right(held, end, key=_start))
+    old = held[first:last]
+    made = [
+        one if one.end <= start else one._replace(end=start) for one in old if one.start < start
+    ]
+    for a, b, piece in _pieces(old, start, end):
+        made += [
+            one if one.start >= a and one.end <= b else _cut(one, a, b)
+            for one in decide(a, b, piece)
+        ]
+    made += [one if one.start >= end else one._replace(start=end) for one in old if one.end > end]
+    new = list(_merged(made))
+    return None if new == old else Splice(first, last, old, new)
+
+
+def _cut(one: Interval, start: int, end: int) -> Interval:
+    return one._replace(start=max(one.start, start), end=min(one.end, end))
+
+
+def _pieces(
+    old: Iterable[Interval], start: int, end: int
+) -> Iterator[tuple[int, int, Interval | None]]:
+    at = start
+    for one in old:
+        low, high = max(one.start, start), min(one.end, end)
+        if low >= high:
+            continue
+        if low > at:
+            yield at, low, None
+        yield low, high, one
+        at = high
+    if at < end:
+        yield at, end, None
+
+
+def _merged(made: Iterable[Interval]) -> Iterator[Interval]:
+    last: Interval | None = None
+    for one in made:
+        if last is not None:
+            if last.end == one.start and _alike(last, one):
+                last = last._replace(end=one.end, at=max(last.at, one.at))
+                continue
+            yield last
+        last = one
+    if last is not None:
+        yield last
+
+
+def _alike(one: Interval, other: Interval) -> bool:
+    return (one.state, one.learned, one.ready) == (other.state, other.learned, other.ready)
+
+
+def joined(first: Change, second: Change) -> Change:
+    """Return one change that does what two of the same series do in turn."""
+    added = {one.start: one for one in first.added}
+    removed = dict.fromkeys(first.removed)
+    for start in second.removed:
+        added.pop(start, None)
+        removed[start] = None
+    for one in second.added:
+        added[one.start] = one
+        removed.pop(one.start, None)
+    return Change(first.series, tuple(removed), tuple(added.values()))
+
+
+def bar_pieces(
+    rows: int | npt.NDArray[np.int64], start: int, end: int, step: int
+) -> list[tuple[int, int, bool]]:
+    """Return pieces of a range in order, each with whether there were rows in it.
+
+    Parameters
+    ----------
+    rows : int or int64 array
+        How many there were in all, or the starts of bars.
+    start, end : int
+        The range, half-open.
+    step : int
+        Length of a bar in ns; 0 takes the range as one piece.
+
+    Examples
+    --------
+    >>> bar_pieces(np.array([0, 60, 240]), 0, 360, 60)
+    [(0, 120, True), (120, 240, False), (240, 300, True), (300, 360, False)]
+    >>> bar_pieces(0, 0, 360, 60)
+    [(0, 360, False)]
+    """
+    if isinstance(rows, int | np.integer):
+        return [(start, end, rows > 0)]
+    if not step:
+        return [(start, end, len(rows) > 0)]
+    times = np.unique(np.asarray(rows, np.int64))
+    times = times[bisect_left(times, start - step + 1) : bisect_left(times, end)]
+    if not len(times):
+        return [(start, end, False)]
+    breaks = np.flatnonzero(np.diff(times) > step)
+    lows = np.r_[times[:1], times[breaks + 1]].tolist()
+    highs = (np.r_[times[breaks], times[-1:]] + step).tolist()
+    pieces: list[tuple[int, int, bool]] = []
+    at = start
+    for low, high in zip(lows, highs, strict=True):
+        if low > at:
+            pieces.append((at, low, False))
+        at = min(high, end)
+        pieces.append((max(low, start), at, True))
+    if at < end:
+        pieces.append((at, end, False))
+    return pieces
