@@ -25,10 +25,14 @@ __all__ = [
     "SESSIONS",
     "SPANS",
     "Edges",
+    "Expectation",
     "Session",
+    "closed_spans",
     "edges",
     "edges_between",
+    "expectation",
     "fixed_session",
+    "is_market_open",
     "market_session",
     "round_the_clock",
     "session_edges",
@@ -37,6 +41,8 @@ __all__ = [
 Session = Literal["pre", "regular", "after", "closed"]
 #: What a time is in, by number.
 SESSIONS: tuple[Session, ...] = ("pre", "regular", "after", "closed")
+#: What to expect of a feed: data all the time, now and then, or none.
+Expectation = Literal["real-time", "limited", "closed"]
 #: What bars by the calendar cover: one session of a day, all three of it, and the regular
 #: sessions of a week or month.
 SPANS = ("pre", "regular", "after", "extended", "day", "week", "month")
@@ -297,6 +303,91 @@ def market_session(time_ns: int | _Times, symbol: str) -> Session | npt.NDArray[
     if np.ndim(time_ns) == 0:
         return SESSIONS[int(numbers[0])]
     return np.array(SESSIONS)[numbers]
+
+
+def is_market_open(symbol: str, at: int, *, extended: bool = False) -> bool:
+    """Tell whether a market is open at a time.
+
+    Parameters
+    ----------
+    symbol : str
+        Crypto and forex pairs are always open.
+    at : int
+        ns UTC.
+    extended : bool
+        Whether the sessions before and after the regular one count.
+
+    Examples
+    --------
+    >>> evening = 1_762_207_200 * 10**9  # 2025-11-03 17:00 in New York
+    >>> is_market_open("AAPL", evening), is_market_open("AAPL", evening, extended=True)
+    (False, True)
+    """
+    session = market_session(at, symbol)
+    return session == "regular" or (extended and session != "closed")
+
+
+def expectation(symbol: str, at: int) -> Expectation:
+    """Return what to expect of a feed at a time.
+
+    In the regular session data come in real time, and silence is a fault. Before and after it
+    they are limited: trades are few, and silence proves nothing. While the market is closed
+    there are none, and what is shown is refreshed from history.
+
+    Parameters
+    ----------
+    symbol : str
+    at : int
+        ns UTC.
+
+    Examples
+    --------
+    >>> evening = 1_762_207_200 * 10**9  # 2025-11-03 17:00 in New York
+    >>> [expectation("AAPL", evening + hours * 3600 * 10**9) for hours in (-3, 0, 4)]
+    ['real-time', 'limited', 'closed']
+    >>> expectation("BTC-USD", evening)
+    'real-time'
+    """
+    session = market_session(at, symbol)
+    if session == "regular":
+        return "real-time"
+    return "closed" if session == "closed" else "limited"
+
+
+def closed_spans(symbol: str, start: int, end: int, step: int = 0) -> list[tuple[int, int]]:
+    """Return when a market is in none of its sessions within a range.
+
+    Parameters
+    ----------
+    symbol : str
+        Crypto and forex pairs never close.
+    start, end : int
+        ns UTC, half-open.
+    step : int
+        Length of a bar in ns: spans shrink to whole bars. 0 leaves them as they are.
+
+    Raises
+    ------
+    ValueError
+        If no session is known there.
+
+    Examples
+    --------
+    >>> evening, hour = 1_762_207_200 * 10**9, 3600 * 10**9  # 2025-11-03 17:00 in New York
+    >>> [((a - evening) // hour, (b - evening) // hour)
+    ...  for a, b in closed_spans("AAPL", evening, evening + 24 * hour)]
+    [(3, 11)]
+    """
+    if not start < end or round_the_clock(symbol):
+        return []
+    open_ = edges_between(symbol, "extended", start, end)
+    # Before the first session that is known, and after the last, nothing is said.
+    lows, highs = open_.closes[:-1], open_.opens[1:]
+    lows, highs = np.maximum(lows, start), np.minimum(highs, end)
+    if step:
+        lows, highs = -(-lows // step) * step, highs // step * step
+    kept = lows < highs
+    return list(zip(lows[kept].tolist(), highs[kept].tolist(), strict=True))
 
 
 def fixed_session(time_ns: int) -> Session:
