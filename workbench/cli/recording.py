@@ -152,7 +152,7 @@ def verify(
         "", *found.hashes, title=f"{tape}: {found.trades:,} trades, bars wait {found.lateness:g} s"
     )
     for what in found.hashes["batch"]:
-        table.add_row(what, *(hashes[what][:16] for hashes in found.hashes.values()))
+        table.add_row(what, *(hashes[what][:12] for hashes in found.hashes.values()))
     console.print(table)
     for what, digest in found.hashes["batch"].items():
         console.print(f"{what}: sha256 {digest}", highlight=False)

@@ -141,6 +141,8 @@ class Core:
     def _build_kinds(self, batch: Batch) -> None:
         for bars in self.kinds.trades(batch):
             self.board.add(Batch("bar", bars))
+        self.pipeline.health.bars["overdue"] += self.kinds.overdue
+        self.kinds.overdue = 0
 
     def _draw_kinds(self, batch: Batch) -> None:
         for bars, anew in self.kinds.bars(batch):

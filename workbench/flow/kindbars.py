@@ -107,6 +107,7 @@ class KindBars:
 
     def __init__(self, lateness: float) -> None:
         self.lateness = lateness
+        self.overdue = 0  # trades too late for bars that depend on all before them
         self._events: dict[tuple[int, int], EventBars] = {}
         self._lines: dict[tuple[int, int], _FromBars] = {}
 
@@ -164,7 +165,9 @@ class KindBars:
         for (number, _), event in self._events.items():
             rows = batch.rows[batch.rows["symbol"] == number]
             if len(rows):
+                before = event.overdue
                 bars = event.add(rows)
+                self.overdue += event.overdue - before
                 if len(bars):
                     yield bars
 

@@ -1,0 +1,90 @@
+"""Bars of any kind on a running feed: switched at any time, they are those of the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench.bars.build import build_bars
+from workbench.errors import ConfigError
+from workbench.feeds import connect
+from workbench.flow.livesignals import LiveSignals
+from workbench.records import CLOSED
+from workbench.rules import Signal
+from workbench.sim.run import start_simulator
+
+Poll = Callable[..., None]
+#: Trades in order: one that is later than the lateness is in no bar of such a kind.
+MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
+KINDS = ("trades:20", "dollar:100000", "imbalance-trades:10", "heikin-ashi@1s", "kagi:5@1s")
+
+
+@pytest.mark.timeout(120)
+def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -> None:
+    with (
+        start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
+        connect("sim", simulator=simulator, lateness_seconds=0.0) as feed,
+    ):
+        feed.subscribe("BTC-USD", "1s", channels=["trade"])
+        feed.wait("BTC-USD", count=500, timeout=30)
+        windows = [feed.watch("BTC-USD", KINDS[0], [wb.ema(3)])]
+        feed.wait("BTC-USD", count=900, timeout=30)
+        windows += [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS[1:]]
+        feed.wait("BTC-USD", count=1100, timeout=30)
+        simulator.close()
+        poll_for(lambda: feed.health.state == "reconnecting", 20)
+        feed._call(feed._core.pipeline.finish)
+        trades = feed._call(lambda: feed._core.recent("trade", "BTC-USD", None))
+        for window, kind in zip(windows, KINDS, strict=True):
+            whole = build_bars(trades, kind)
+            whole = whole[whole["state"] == CLOSED]
+            held = window.closed()
+            assert len(held) > 3
+            tail = whole[-len(held) :] if len(whole) >= len(held) else whole
+            same = min(len(held), len(tail))
+            # Trades that the clock has not released yet are in unfinished bars.
+            assert held[:same].tobytes() == whole[:same].tobytes(), kind
+            assert len(whole) - len(held) <= 1
+            values = wb.ema(3).values(held["close"])
+            assert window.values().tobytes() == values.tobytes()
+        frame = feed.bars("BTC-USD", "trades:20")
+        assert isinstance(frame, pd.DataFrame)
+        assert frame["count"].iloc[:-1].eq(20).all()
+        before = len(feed._core.kinds)
+        for window in windows:
+            feed.unwatch(window)
+        assert (before, len(feed._core.kinds)) == (len(KINDS), 0)
+
+
+@pytest.mark.timeout(120)
+def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
+    rule = wb.ema_cross(2, 3, 4)
+    heard: list[Signal] = []
+    with (
+        start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
+        connect("sim", simulator=simulator, lateness_seconds=0.2) as feed,
+    ):
+        feed.subscribe("BTC-USD", "1s", channels=["trade"])
+        feed.wait("BTC-USD", count=600, timeout=30)
+        live = wb.signals(feed, rule, "BTC-USD", "1s", on_signal=heard.append)
+        assert isinstance(live, LiveSignals)
+        already = len(live.signals)
+        poll_for(lambda: len(live.signals) >= already + 2, 60)
+        assert "ema_cross" in repr(live)
+        assert "EMA 2 crossed" in live._repr_html_()
+        live.close()
+        bars = feed.bars("BTC-USD", "1s", forming=False)
+        told = live.book.standing()
+        last = max(signal.bar for signal in told)
+        table = wb.signals(bars, rule, "BTC-USD", "1s")
+        assert isinstance(table, pd.DataFrame)
+        table = table[table["bar"] <= pd.Timestamp(last, tz="UTC")]
+        assert [s.bar for s in told] == table["bar"].astype("int64").tolist()
+        assert [s.reason for s in told] == table["reason"].tolist()
+        assert [s.confidence for s in told] == table["confidence"].tolist()
+        assert heard == live.signals[already:]
+        with pytest.raises(ConfigError, match="needs symbol and timeframe"):
+            wb.signals(feed, rule)
