@@ -51,9 +51,8 @@ def test_a_rule_that_remembers_is_found_out() -> None:
 
     found = wb.verify(TAPE, timeframes=["1s"], kinds=[], indicators=[wb.sma(3)], rules=[cheat])
     assert not found.equal
-    same = [
-        len({ways[what] for ways in found.hashes.values()}) == 1 for what in found.hashes["batch"]
-    ]
+    ways = found.hashes.values()
+    same = [len({way[what] for way in ways}) == 1 for what in found.hashes["batch"]]
     assert same == [True, True, True, False]
 
 

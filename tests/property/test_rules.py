@@ -70,9 +70,8 @@ def test_after_late_trades_what_stands_is_what_the_final_bars_say(
                 again["state"], again["revision"] = REVISED, 1
                 final[row] = again[0]
                 emitted.append(again)
-        for row in missing:
-            if row + 5 == i:  # a bar that only late trades made
-                emitted.append(bars[row : row + 1])
+        # Bars that only late trades made.
+        emitted += [bars[row : row + 1] for row in missing if row + 5 == i]
     book = SignalBook(RULES[name], "SPY", "5m")
     told: list[Signal] = []
     for rows in emitted:

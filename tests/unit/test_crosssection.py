@@ -37,7 +37,7 @@ def test_too_few_bars_are_no_reason_to_stop() -> None:
 
 
 def test_what_is_wrong_is_told() -> None:
-    with pytest.raises(ConfigError, match="B: row 1 .* is earlier than row 0"):
+    with pytest.raises(ConfigError, match=r"B: row 1 .* is earlier than row 0"):
         wb.panel({"A": invented_bars(5), "B": invented_bars(5)[::-1]}, [wb.sma(2)])
     with pytest.raises(ConfigError, match="B needs a column 'close'"):
         wb.panel({"B": pd.DataFrame({"open": [1.0]})}, [wb.sma(2)])

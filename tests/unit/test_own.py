@@ -121,7 +121,7 @@ def test_bad_input_is_told_what_was_wrong(call: Any, error: type[Exception], mat
 def test_duplicate_times_and_several_symbols_are_refused() -> None:
     bars = invented_bars(30)
     twice = np.concatenate([bars[:10], bars[9:]])
-    with pytest.raises(ConfigError, match="row 10 .* has the time of row 9"):
+    with pytest.raises(ConfigError, match=r"row 10 .* has the time of row 9"):
         wb.sma(3).over(twice)
     mixed = bars.copy()
     mixed["symbol"][5:] = 1
@@ -148,7 +148,9 @@ def test_public_names_are_those_of_the_catalogue() -> None:
 
 def test_every_indicator_tells_what_it_is() -> None:
     for name, spec in CATALOGUE.items():
-        assert spec.title and spec.text.endswith(".") and spec.source, name
+        assert spec.title, name
+        assert spec.source, name
+        assert spec.text.endswith("."), name
         assert spec.pane in ("price", "own")
         assert len(set(spec.outputs)) == len(spec.outputs)
         assert getattr(wb, name).__doc__.startswith(spec.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_the_rules_that_come_with_workbench_tell_what_they_claim() -> None:
     turns = wb.structure_change().over(bars, "SPY")
     sides = turns[turns["action"] == "entry"]["side"].tolist()
     assert len(sides) > 5
-    assert all(a != b for a, b in zip(sides, sides[1:], strict=False)), "each turn ends the other"
+    assert all(a != b for a, b in pairwise(sides)), "each turn ends the other"
 
 
 def test_a_rule_steps_back_only_to_what_it_kept() -> None:
