@@ -3,7 +3,8 @@
 Batch: each indicator makes its own output, as TA-Lib does, with the same parameters on the same
 walk; rounds alternate, medians are compared. Where an indicator gives several outputs, TA-Lib is
 called as often as it takes to get those it has. "apart" is the largest difference, relative to
-the value or to a thousandth of the values' range if that is more. Other libraries are printed
+the value or to a thousandth of the values' range if that is more; MFI's is of bars whose typical
+price differs from the last one's in the last bit only, which counts as a rise, a fall or neither. Other libraries are printed
 beside where they are installed. Live: one bar of one series through twelve indicators.
 
 Arguments: ``--only sma,ema`` for some, ``--rows 100000``, ``--rounds 15``, ``--part batch``,
@@ -53,6 +54,8 @@ TALIB: dict[str, Callable[[Any], tuple[Column, ...]]] = {
     "kama": lambda b: (talib.KAMA(b.close, 10),),
     "trix": lambda b: (talib.TRIX(b.close, 30),),
     "macd": lambda b: talib.MACD(b.close, 12, 26, 9),
+    "apo": lambda b: (talib.APO(b.close, 12, 26, 0),),
+    "ppo": lambda b: (talib.PPO(b.close, 12, 26, 0),),
     "rsi": lambda b: (talib.RSI(b.close, 14),),
     "stochrsi": lambda b: talib.STOCHRSI(b.close, 14, 14, 3),
     "cmo": lambda b: (talib.CMO(b.close, 14),),
