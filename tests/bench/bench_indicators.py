@@ -4,8 +4,9 @@ Batch: each indicator makes its own output, as TA-Lib does, with the same parame
 walk; rounds alternate, medians are compared. Where an indicator gives several outputs, TA-Lib is
 called as often as it takes to get those it has. "apart" is the largest difference, relative to
 the value or to a thousandth of the values' range if that is more; MFI's is of bars whose typical
-price differs from the last one's in the last bit only, which counts as a rise, a fall or neither. Other libraries are printed
-beside where they are installed. Live: one bar of one series through twelve indicators.
+price differs from the last one's in the last bit only, which counts as a rise, a fall or neither.
+Other libraries are printed beside where they are installed. Live: one bar of one series through
+twelve indicators.
 
 Arguments: ``--only sma,ema`` for some, ``--rows 100000``, ``--rounds 15``, ``--part batch``,
 ``--part live``, ``--part peers``, ``--part compile``.
