@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from workbench.clock import Clock
-from workbench.sim.faults import Abort, Close, Faults, Send, Wait
+from workbench.sim.faults import Abort, Action, Close, Deaf, Faults, Raw, Send, Wait
 from workbench.sim.protocol import POLICY_VIOLATION, Session
 from workbench.sim.wire import status
 
@@ -136,6 +136,7 @@ class Connection:
                 self._writer.cancel()
             self._end = self._end or (1006, "")
             self._roomy.set()
+            self._faults.on_end(self.number)
 
     async def _drain(self) -> None:
         while True:
@@ -148,19 +149,51 @@ class Connection:
             if self._end is not None:
                 return
             self._filled.clear()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for frames, or until something that was held back is due."""
+        due = self._faults.due(self.number)
+        if due is None:
             await self._filled.wait()
+            return
+        try:
+            async with asyncio.timeout(due):
+                await self._filled.wait()
+        except TimeoutError:
+            await self._act(self._faults.release(self.number))
 
     async def _send(self, frame: bytes) -> None:
-        for action in self._faults.on_frame(self.number, frame):
+        await self._act(self._faults.on_frame(self.number, frame))
+
+    async def _act(self, actions: Sequence[Action]) -> None:
+        for action in actions:
             match action:
                 case Send(data, text):
                     await self._socket.send(data, text=text)
+                case Raw(data, end):
+                    self._socket.transport.write(data)
+                    if end:
+                        self._socket.transport.close()
                 case Wait(seconds):
                     await self._clock.sleep(seconds)
+                case Deaf(on):
+                    self._listen(not on)
                 case Close(code, reason):
                     await self._socket.close(code, reason)
                 case Abort():
                     self.abort()
+
+    def _listen(self, on: bool) -> None:
+        """Read what comes, and send pings of our own; or neither."""
+        transport = self._socket.transport
+        if not on:
+            transport.pause_reading()
+            if self._socket.keepalive_task is not None:
+                self._socket.keepalive_task.cancel()
+        elif not transport.is_closing():
+            transport.resume_reading()
+            self._socket.start_keepalive()
 
     async def _close(self, code: int, reason: str) -> None:
         for frame in self._frames:

@@ -8,15 +8,33 @@ from typing import Protocol
 
 from workbench.sim.rest import Answer
 
-__all__ = ["Abort", "Action", "Close", "Faults", "NoFaults", "Send", "Wait"]
+__all__ = ["Abort", "Action", "Close", "Deaf", "Faults", "NoFaults", "Raw", "Send", "Wait"]
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a frame; `text` false sends it as a binary one."""
+    """Send a frame.
+
+    Attributes
+    ----------
+    data : bytes
+    text : bool
+        False sends it as a binary one.
+    final : bool
+        Whether other faults leave it as it is: it was spoiled already.
+    """
 
     data: bytes
     text: bool = True
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Write bytes to the line itself, past the websocket protocol; `end` ends the line after."""
+
+    data: bytes
+    end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +42,13 @@ class Wait:
     """Send nothing on this connection for that many seconds."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """Stop reading, and with it answering pings; or go on, if `on` is false."""
+
+    on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +64,7 @@ class Abort:
     """Drop the connection without a close frame."""
 
 
-Action = Send | Wait | Close | Abort
+Action = Send | Raw | Wait | Deaf | Close | Abort
 
 
 class Faults(Protocol):
@@ -54,6 +79,18 @@ class Faults(Protocol):
             Number of the connection, counted from 1 since the start.
         frame : bytes
         """
+        ...
+
+    def due(self, connection: int) -> float | None:
+        """Return the seconds until something held back is to be sent; None if nothing is."""
+        ...
+
+    def release(self, connection: int) -> Sequence[Action]:
+        """Return what to do about what was held back and is due."""
+        ...
+
+    def on_end(self, connection: int) -> None:
+        """Take note that a connection has ended."""
         ...
 
     async def on_request(self, target: str, answer: Answer) -> Answer:
@@ -71,6 +108,17 @@ class NoFaults:
     def on_frame(self, connection: int, frame: bytes) -> Sequence[Action]:
         """Send the frame."""
         return (Send(frame),)
+
+    def due(self, connection: int) -> float | None:
+        """Hold nothing back."""
+        return None
+
+    def release(self, connection: int) -> Sequence[Action]:
+        """Do nothing."""
+        return ()
+
+    def on_end(self, connection: int) -> None:
+        """Do nothing."""
 
     async def on_request(self, target: str, answer: Answer) -> Answer:
         """Give the answer."""

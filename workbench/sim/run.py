@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from workbench.clock import Clock, SystemClock
 from workbench.errors import ConfigError
 from workbench.records import Rows
+from workbench.sim.faultplan import FaultPlan
 from workbench.sim.faults import Faults
 from workbench.sim.hours import Hours
 from workbench.sim.limits import Limits
@@ -158,9 +159,11 @@ def _make(
     market: Market | None,
     keys: Mapping[str, Entitlement] | None,
     clock: Clock | None,
-    faults: Faults | None,
+    faults: Faults | Iterable[str] | None,
 ) -> Simulator:
     clock = clock or SystemClock()
+    if isinstance(faults, Iterable):
+        faults = FaultPlan(faults, clock=clock)
     made = market or make_market(options, clock.now())
     waits = options.wait_for
     if waits is None:
@@ -261,6 +264,11 @@ class RunningSimulator:
         """Whether a recording was handed out to its end."""
         return self._simulator.finished
 
+    @property
+    def faults(self) -> FaultPlan:
+        """What can be switched on to go wrong, from any thread."""
+        return self._simulator.faults
+
     def drop(self) -> None:
         """Cut all websocket connections without a word, as a failing network does."""
         self._call(self._simulator.drop)
@@ -285,7 +293,7 @@ def start_simulator(
     *,
     keys: Mapping[str, Entitlement] | None = None,
     clock: Clock | None = None,
-    faults: Faults | None = None,
+    faults: Faults | Iterable[str] | None = None,
     **options: Any,
 ) -> RunningSimulator:
     """Start a simulator in a thread of its own and return when it listens.
@@ -298,8 +306,9 @@ def start_simulator(
         What each key may use; None accepts any key and none.
     clock : Clock or None
         None is the machine's.
-    faults : Faults or None
-        None lets everything pass.
+    faults : Faults, iterable of str or None
+        Faults that are on from the start, such as ``["drop:code=1006,every=30"]``; None lets
+        everything pass until some are switched on.
     **options
         Fields of :class:`SimulatorOptions` and :class:`~workbench.sim.limits.Limits`.
 
@@ -336,6 +345,7 @@ def run_simulator(
     options: SimulatorOptions | None = None,
     *,
     keys: Mapping[str, Entitlement] | None = None,
+    faults: Faults | Iterable[str] | None = None,
     on_ready: Callable[[Simulator], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -345,6 +355,8 @@ def run_simulator(
     ----------
     options : SimulatorOptions or None
     keys : mapping of str to Entitlement, or None
+    faults : Faults, iterable of str or None
+        As for :func:`start_simulator`.
     on_ready : callable or None
         Called with the simulator once it listens.
     stop : threading.Event or None
@@ -357,7 +369,7 @@ def run_simulator(
     """
 
     async def main() -> None:
-        made = _make(options or SimulatorOptions(), None, keys, None, None)
+        made = _make(options or SimulatorOptions(), None, keys, None, faults)
         await made.start()
         try:
             if on_ready is not None:

@@ -17,11 +17,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from workbench.clock import Clock, SystemClock
-from workbench.errors import PortTakenError
+from workbench.errors import ConfigError, PortTakenError
 from workbench.records import Rows
 from workbench.sim.broadcast import Broadcast
 from workbench.sim.connection import Connection
-from workbench.sim.faults import Faults, NoFaults
+from workbench.sim.control import CONTROL, Control
+from workbench.sim.faultplan import FaultPlan
+from workbench.sim.faults import Faults
 from workbench.sim.hours import DAY, Hours
 from workbench.sim.limits import Limits
 from workbench.sim.market import Market
@@ -63,7 +65,7 @@ class Simulator:
     clock : Clock or None
         None is the machine's.
     faults : Faults or None
-        None lets everything pass.
+        None lets everything pass until faults are switched on, see :attr:`faults`.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class Simulator:
         self._keys = keys
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
-        self._faults = faults or NoFaults()
+        self._faults = FaultPlan(clock=self._clock) if faults is None else faults
+        self._control = Control(self._faults if isinstance(self._faults, FaultPlan) else None)
         # Threads start when they are first needed.
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="workbench-sim")
         self._broadcast = Broadcast(market, self._clock, self._limits, self._pool)
@@ -138,6 +141,19 @@ class Simulator:
         first = self.market.first if start is None else start
         last = known + DAY if end is None else end
         return self._broadcast.history.trades(symbol, first, last, known)
+
+    @property
+    def faults(self) -> FaultPlan:
+        """What can be switched on to go wrong.
+
+        Raises
+        ------
+        ConfigError
+            If the simulator was given other faults that cannot be switched.
+        """
+        if isinstance(self._faults, FaultPlan):
+            return self._faults
+        raise ConfigError("this simulator was made with faults of its own, not a FaultPlan")
 
     def connections(self) -> int:
         """Return how many websocket connections are open."""
@@ -208,6 +224,9 @@ class Simulator:
             text = f"there is no websocket at /{cluster[:100]}; there is /stocks and /crypto"
             body = msgspec.json.encode({"status": "NOT_FOUND", "error": text})
             return _response(Answer(404, body, {"Content-Type": "application/json"}))
+        if request.path.startswith(CONTROL):
+            peer = socket.remote_address[0] if socket.remote_address else ""
+            return _response(self._control.answer(request.method, request.path, headers, peer))
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(
             self._pool, self._api.answer, request.path, headers, request.method
