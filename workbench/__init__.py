@@ -140,12 +140,12 @@ _HOME = {
 # The functions that make indicators, `wb.ema(20)`: the names of the catalogue.
 _INDICATORS = frozenset(
     """
-    ad adosc adx adxr aroon atr beta bollinger bollinger_b bollinger_width cci chandelier
-    choppiness cmf cmo correlation covariance dema dmi donchian dx ema eom force forecast
-    fractals heikin_ashi highest hma ichimoku kama keltner linreg linreg_channel lowest macd
-    median mfi mom natr obv pivots psar quantile r_squared rank realised rma roc rsi slope sma
-    stddev stochastic stochrsi supertrend t3 tema trange trix tsi ultimate variance vortex vwap
-    vwap_anchored vwap_bands vwap_rolling vwma williams wma zigzag zscore
+    ad adosc adx adxr apo aroon atr awesome beta bollinger bollinger_b bollinger_width cci
+    chandelier choppiness cmf cmo correlation covariance dema dmi donchian dx ema eom force
+    forecast fractals heikin_ashi highest hma ichimoku kama keltner linreg linreg_channel
+    lowest macd median mfi mom natr obv pivots ppo psar quantile r_squared rank realised rma
+    roc rsi slope sma stddev stochastic stochrsi supertrend t3 tema trange trix tsi ultimate
+    variance vortex vwap vwap_anchored vwap_bands vwap_rolling vwma williams wma zigzag zscore
     """.split()  # noqa: SIM905
 )
 

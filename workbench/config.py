@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     )
     tape_rules: bool = Field(
         True,
-        description="Whether trade conditions decide what a trade sets in a bar (odd lots no price)",
+        description="Whether trade conditions decide what a trade sets in a bar",
     )
     window_bars: int = Field(
         2000, ge=10, le=1_000_000, description="Bars kept in memory for each watched series"

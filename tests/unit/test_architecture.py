@@ -236,11 +236,13 @@ def test_importing_the_package_loads_little(module: str) -> None:
 def test_public_names_exist_and_are_listed() -> None:
     import workbench
 
-    assert dir(workbench) == sorted([*workbench.__all__, "__version__"])
+    indicators = workbench._INDICATORS
+    assert dir(workbench) == sorted([*workbench.__all__, *indicators, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = workbench.nothing
     homes = workbench._HOME
-    assert set(homes) == set(workbench.__all__)
+    assert set(homes) == set(workbench.__all__) - {"testing"}
+    assert workbench.testing.__name__ == "workbench.testing"
     for name, home in homes.items():
         path = home.replace(".", "/") + ".py"
         assert name in (exported(TREES[path]) or ()), f"{name} is not in __all__ of {home}"

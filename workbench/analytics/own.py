@@ -19,7 +19,9 @@ Decorator = Callable[[Callable[..., None]], Maker]
 
 
 @overload
-def indicator(name: str, /, *, of: str | tuple[str, ...] = ..., **parameters: Any) -> Indicator: ...
+def indicator(name: str, /, *, of: str | tuple[str, ...] = ..., **parameters: Any) -> Indicator:
+    """Return an indicator by name."""
+    ...
 
 
 @overload
@@ -37,7 +39,9 @@ def indicator(
     name: str | None = ...,
     gaps: bool = ...,
     jit: bool = ...,
-) -> Decorator: ...
+) -> Decorator:
+    """Return a decorator that makes an indicator of a function."""
+    ...
 
 
 def indicator(name: str | None = None, /, **given: Any) -> Indicator | Decorator:
@@ -120,16 +124,11 @@ def _decorator(
     *,
     outputs: Sequence[str],
     params: Mapping[str, Any] | None = None,
-    state: Sequence[tuple[str, str]] = (),
-    inputs: Sequence[str] = _INPUTS,
     slots: str | int = 1,
     warmup: str | int | Callable[[Mapping[str, Any]], int] = 0,
     pane: str = "own",
-    title: str = "",
-    source: str = "own",
     name: str | None = None,
-    gaps: bool = False,
-    jit: bool = True,
+    **rest: Any,
 ) -> Decorator:
     if pane not in ("price", "own"):
         raise ConfigError(f'pane must be "price" or "own", not {pane!r}')
@@ -141,28 +140,47 @@ def _decorator(
             raise ConfigError(f"there is no parameter {chosen!r}; params has {list(allowed)}")
 
     def decorate(function: Callable[..., None]) -> Maker:
-        own = name or function.__name__
-        said = (function.__doc__ or "").strip().partition("\n")[0]
-        spec = Spec(
-            name=own,
-            title=title or own.replace("_", " ").capitalize(),
-            family="Own",
-            kernel=compiled(function) if jit else function,
-            inputs=tuple(inputs),
+        spec = _spec(
+            function,
+            name or function.__name__,
             outputs=tuple(outputs),
             parameters=allowed,
-            state=list(state) or [("none", "i8")],
             slots=lambda p: int(p[slots]) if isinstance(slots, str) else slots,
             warmup=_warmup(warmup),
             pane=pane,
-            text=said or "An indicator of one's own.",
-            source=source,
-            gaps=gaps,
+            **rest,
         )
         register(spec)
         return Maker(spec)
 
     return decorate
+
+
+def _spec(
+    function: Callable[..., None],
+    name: str,
+    *,
+    state: Sequence[tuple[str, str]] = (),
+    inputs: Sequence[str] = _INPUTS,
+    title: str = "",
+    source: str = "own",
+    gaps: bool = False,
+    jit: bool = True,
+    **given: Any,
+) -> Spec:
+    said = (function.__doc__ or "").strip().partition("\n")[0]
+    return Spec(
+        name=name,
+        title=title or name.replace("_", " ").capitalize(),
+        family="Own",
+        kernel=compiled(function) if jit else function,
+        inputs=tuple(inputs),
+        state=list(state) or [("none", "i8")],
+        text=said or "An indicator of one's own.",
+        source=source,
+        gaps=gaps,
+        **given,
+    )
 
 
 def _warmup(given: str | int | Callable[[Mapping[str, Any]], int]) -> Callable[..., int]:

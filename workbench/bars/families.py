@@ -91,6 +91,56 @@ def _sequential() -> list[Family]:
     ]
 
 
+def _drawn() -> list[Family]:
+    """Families of bars that are drawn from other bars."""
+    return [
+        Family(
+            "heikin-ashi",
+            "Heikin-Ashi",
+            "Each bar of the base, averaged with those before it.",
+            (),
+            "heikin-ashi@1m",
+            "must",
+        ),
+        Family(
+            "line-break",
+            "Line break",
+            "A line for each close beyond the lines before it.",
+            (Parameter("lines", "lines to break to turn", 1, 100, 3, True),),
+            "line-break:3@1m",
+            "must",
+        ),
+        Family(
+            "kagi",
+            "Kagi",
+            "A line that goes on until closes turn back by an amount.",
+            (Parameter("reversal", "price", _SMALLEST, _LARGEST),),
+            "kagi:10@1m",
+            "must",
+        ),
+        Family(
+            "point-figure",
+            "Point and figure",
+            "Columns of rising or falling boxes.",
+            (
+                Parameter("box", "price", _SMALLEST, _LARGEST),
+                Parameter("reversal", "boxes", 1, 100, 3, True),
+            ),
+            "point-figure:1x3@1m",
+            "must",
+        ),
+        Family(
+            "session",
+            "Session",
+            "A bar for each session of the exchange's calendar.",
+            (),
+            "session:regular",
+            "never",
+            ("pre", "regular", "after", "day", "week", "month"),
+        ),
+    ]
+
+
 def _families() -> dict[str, Family]:
     size = Parameter("size", "price", _SMALLEST, _LARGEST)
     some = [
@@ -139,50 +189,7 @@ def _families() -> dict[str, Family]:
             "must",
         ),
         *_sequential(),
-        Family(
-            "heikin-ashi",
-            "Heikin-Ashi",
-            "Each bar of the base, averaged with those before it.",
-            (),
-            "heikin-ashi@1m",
-            "must",
-        ),
-        Family(
-            "line-break",
-            "Line break",
-            "A line for each close beyond the lines before it.",
-            (Parameter("lines", "lines to break to turn", 1, 100, 3, True),),
-            "line-break:3@1m",
-            "must",
-        ),
-        Family(
-            "kagi",
-            "Kagi",
-            "A line that goes on until closes turn back by an amount.",
-            (Parameter("reversal", "price", _SMALLEST, _LARGEST),),
-            "kagi:10@1m",
-            "must",
-        ),
-        Family(
-            "point-figure",
-            "Point and figure",
-            "Columns of rising or falling boxes.",
-            (
-                Parameter("box", "price", _SMALLEST, _LARGEST),
-                Parameter("reversal", "boxes", 1, 100, 3, True),
-            ),
-            "point-figure:1x3@1m",
-            "must",
-        ),
-        Family(
-            "session",
-            "Session",
-            "A bar for each session of the exchange's calendar.",
-            (),
-            "session:regular",
-            "never",
-            ("pre", "regular", "after", "day", "week", "month"),
-        ),
+        *_drawn(),
     ]
     return {family.name: family for family in some}
 

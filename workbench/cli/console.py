@@ -73,10 +73,12 @@ def stoppable() -> Iterator[None]:
 
 
 def moment() -> datetime:
+    """Return the time by the machine's clock."""
     return datetime.fromtimestamp(clock.now() / 1e9, UTC)
 
 
 def statistics(feed: Feed) -> Table:
+    """Return what a feed has done so far as a table."""
     table = Table(title=f"statistics {moment():%H:%M:%S}", show_header=False)
     numbers = feed.health.numbers()
     for name in (
@@ -91,6 +93,7 @@ def statistics(feed: Feed) -> Table:
 
 
 def pace(text: str, fastest: Any) -> Any:
+    """Read a speed: a number above zero, or "max" for the fastest."""
     if text == "max":
         return fastest
     try:

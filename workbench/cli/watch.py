@@ -94,6 +94,7 @@ def monitor(
 def serve_feed(
     feed: Feed, listener: Any, what: str, open_browser: bool, timeframe: str = "1m"
 ) -> None:
+    """Show a feed in the browser until it is stopped, and close it."""
     from workbench.api.http import create_app, serve
     from workbench.api.shared import share
     from workbench.plots.monitor import Monitor

@@ -96,12 +96,7 @@ class Core:
         self._config = config
         self._store = store
         self._tape = tape
-        self._keeper: Keeper | None = None
-        if store is not None:
-            failed = self.pipeline.health.failed
-            self._keeper = Keeper(
-                store, self.table, config.store_queue_rows, clock, self._wants_days, failed
-            )
+        self._keeper = None if store is None else self._keep(store)
         self.uplink = Uplink(
             lambda market: make_source(market, self.table),
             self.deliver,
@@ -133,6 +128,10 @@ class Core:
             if self._config.store_quotes:
                 sinks.append(branch("quote", "store").sink(self._keeper.put))
         return sinks
+
+    def _keep(self, store: Store) -> Keeper:
+        rows, failed = self._config.store_queue_rows, self.pipeline.health.failed
+        return Keeper(store, self.table, rows, self._clock, self._wants_days, failed)
 
     def _wants_days(self, name: str) -> bool:
         wanted = self.subscriptions.get(name)
