@@ -135,6 +135,7 @@ class FaultPlan:
             for switch in chosen:
                 switch.on = False
                 switch.effect.let_go()
+            self._prune()
             return len(chosen)
 
     def clear(self) -> int:
