@@ -27,7 +27,6 @@ __all__ = [
     "Edges",
     "Expectation",
     "Session",
-    "closed_spans",
     "edges",
     "edges_between",
     "expectation",
@@ -352,42 +351,6 @@ def expectation(symbol: str, at: int) -> Expectation:
     if session == "regular":
         return "real-time"
     return "closed" if session == "closed" else "limited"
-
-
-def closed_spans(symbol: str, start: int, end: int, step: int = 0) -> list[tuple[int, int]]:
-    """Return when a market is in none of its sessions within a range.
-
-    Parameters
-    ----------
-    symbol : str
-        Crypto and forex pairs never close.
-    start, end : int
-        ns UTC, half-open.
-    step : int
-        Length of a bar in ns: spans shrink to whole bars. 0 leaves them as they are.
-
-    Raises
-    ------
-    ValueError
-        If no session is known there.
-
-    Examples
-    --------
-    >>> evening, hour = 1_762_207_200 * 10**9, 3600 * 10**9  # 2025-11-03 17:00 in New York
-    >>> [((a - evening) // hour, (b - evening) // hour)
-    ...  for a, b in closed_spans("AAPL", evening, evening + 24 * hour)]
-    [(3, 11)]
-    """
-    if not start < end or round_the_clock(symbol):
-        return []
-    open_ = edges_between(symbol, "extended", start, end)
-    # Before the first session that is known, and after the last, nothing is said.
-    lows, highs = open_.closes[:-1], open_.opens[1:]
-    lows, highs = np.maximum(lows, start), np.minimum(highs, end)
-    if step:
-        lows, highs = -(-lows // step) * step, highs // step * step
-    kept = lows < highs
-    return list(zip(lows[kept].tolist(), highs[kept].tolist(), strict=True))
 
 
 def fixed_session(time_ns: int) -> Session:

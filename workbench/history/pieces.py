@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from workbench.store.coverage import Change, Interval
 
-__all__ = ["Decide", "Splice", "bar_pieces", "joined", "splice"]
+__all__ = ["Decide", "Splice", "bar_pieces", "gaps", "joined", "splice", "within"]
 
 #: ``decide(start, end, old)`` returns what replaces a piece of an interval, or of a gap (None).
 #: A piece that is returned whole, with wider ends than asked for, is cut to them.
@@ -118,6 +118,34 @@ def _merged(made: Iterable[Interval]) -> Iterator[Interval]:
 
 def _alike(one: Interval, other: Interval) -> bool:
     return (one.state, one.learned, one.ready) == (other.state, other.learned, other.ready)
+
+
+def within(held: list[Interval], start: int, end: int) -> Iterator[Interval]:
+    """Yield the intervals that have any part in a range, uncut."""
+    first = bisect_right(held, start, key=_start)
+    if first and held[first - 1].end > start:
+        first -= 1
+    for place in range(first, len(held)):
+        if held[place].start >= end:
+            return
+        yield held[place]
+
+
+def gaps(known: Iterable[Interval], start: int, end: int) -> list[tuple[int, int]]:
+    """Return the parts of a range that are in none of some sorted intervals.
+
+    >>> gaps([Interval(2, 4, "received", "live 1", 4)], 0, 10)
+    [(0, 2), (4, 10)]
+    """
+    found: list[tuple[int, int]] = []
+    at = start
+    for one in known:
+        if one.start > at:
+            found.append((at, one.start))
+        at = max(at, one.end)
+    if at < end:
+        found.append((at, end))
+    return found
 
 
 def joined(first: Change, second: Change) -> Change:
