@@ -12,7 +12,9 @@ import pytest
 from workbench.calendar import (
     SPANS,
     edges,
+    expectation,
     fixed_session,
+    is_market_open,
     market_session,
     round_the_clock,
     session_edges,
@@ -119,3 +121,40 @@ def test_the_fixed_table() -> None:
     hours = [fixed_session(h * DAY // 24) for h in range(24)]
     assert [hours.count(s) for s in ("pre", "regular", "after", "closed")] == [5, 7, 4, 8]
     assert fixed_session(DAY * 3 + DAY // 24 * 13 + DAY // 48) == "regular"
+
+
+@pytest.mark.parametrize(
+    ("when", "expected", "is_open", "extended"),
+    [
+        ("2025-11-03 03:59:59", "closed", False, False),
+        ("2025-11-03 04:00", "limited", False, True),
+        ("2025-11-03 09:29:59", "limited", False, True),
+        ("2025-11-03 09:30", "real-time", True, True),
+        ("2025-11-03 15:59:59", "real-time", True, True),
+        ("2025-11-03 16:00", "limited", False, True),
+        ("2025-11-03 20:00", "closed", False, False),
+        ("2025-11-27 12:00", "closed", False, False),  # a holiday
+        ("2025-11-28 13:00", "limited", False, True),  # an early close
+        ("2025-11-28 17:00", "closed", False, False),
+        ("2025-11-01 12:00", "closed", False, False),  # a Saturday
+        ("2025-03-10 09:30", "real-time", True, True),  # the first day of summer time
+    ],
+)
+def test_what_to_expect_of_a_feed_follows_the_session(
+    when: str, expected: str, is_open: bool, extended: bool
+) -> None:
+    assert expectation("AAPL", ns(when)) == expected
+    assert is_market_open("AAPL", ns(when)) == is_open
+    assert is_market_open("AAPL", ns(when), extended=True) == extended
+    assert expectation("BTC-USD", ns(when)) == "real-time"
+    assert is_market_open("BTC-USD", ns(when))
+
+
+def test_the_market_is_open_on_all_recorded_sessions(shared_data: Path) -> None:
+    table = pd.read_csv(shared_data / "calendar" / "xnys.csv", index_col=0)
+    opens, closes = (
+        pd.DatetimeIndex(pd.to_datetime(table[name], utc=True)).as_unit("ns").asi8
+        for name in ("open", "close")
+    )
+    for times, inside in ((opens, True), (opens - 1, False), (closes - 1, True), (closes, False)):
+        assert set(market_session(np.asarray(times), "AAPL") == "regular") == {inside}

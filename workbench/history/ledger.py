@@ -367,8 +367,6 @@ class Ledger:
 
     def _begin(self, one: Series, at: int) -> int:
         """Return a time, or the loss or last moment proven of a series if that is later."""
-        if one in self._live:
-            at = max(at, self._live[one][0])
         since = self._open.get(one)
         if since is None:
             return at

@@ -65,7 +65,7 @@ def splice(held: list[Interval], start: int, end: int, decide: Decide) -> Splice
     [(0, 4, 'received'), (4, 6, 'doubt'), (6, 10, 'received')]
     """
     # Neighbours that only touch are taken along: what is put beside them may merge with them.
-    first = bisect_right(held, start, key=_start)
+    first = bisect_left(held, start, key=_start)
     if first and held[first - 1].end >= start:
         first -= 1
     last = max(first, bisect_right(held, end, key=_start))

@@ -49,6 +49,7 @@ def strip_plot(strips: Sequence[Strip], *, dark: bool = False) -> Any:
     """
     # Loaded by those who draw, not by those who show the table.
     import holoviews as hv
+    import holoviews.plotting.bokeh  # makes the options below known
     import pandas as pd
 
     hv.Store.set_current_backend("bokeh")
@@ -81,7 +82,7 @@ def strip_plot(strips: Sequence[Strip], *, dark: bool = False) -> Any:
             height=70 + 26 * max(1, len(strips)),
             xlabel="time (UTC)",
             ylabel="",
-            yticks=list(enumerate(names)),
+            yticks=list(enumerate(names)) or [(0, "")],
             ylim=(-0.6, max(1, len(strips)) - 0.4),
             bgcolor=colors.background,
             legend_position="top",
@@ -142,7 +143,11 @@ def _coarse(parts: Sequence[Interval], whole: int) -> list[tuple[int, int, str, 
         if len(parts) > _PARTS and drawn and one.state not in ("missing", "doubt"):
             low, high, state, _ = drawn[-1]
             known = state not in ("missing", "doubt")
-            if one.start == high and known and (state == one.state or one.end - low < whole / 500):
+            if (
+                one.start == high
+                and known
+                and (state == one.state or one.end - low < whole / _PARTS)
+            ):
                 drawn[-1] = (low, one.end, state, "")
                 continue
         drawn.append((one.start, one.end, one.state, one.learned))
