@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from workbench.analytics import CATALOGUE, indicator
+from workbench.bars.batchbars import time_bars
 from workbench.bars.calendarbars import CalendarBars
 from workbench.bars.eventbars import EventBars, event_bars
 from workbench.bars.folding import fold_bars
 from workbench.bars.pricebars import PriceBars
-from workbench.bars.batchbars import time_bars
 from workbench.bars.timebars import BarBuilder
 from workbench.gate import Gate, Quarantine
 from workbench.kernels import cache_dir
@@ -23,7 +25,7 @@ from workbench.study.catalogue import CATALOGUE as STUDIES
 from workbench.study.catalogue import study
 from workbench.symbols import SymbolTable
 
-__all__ = ["ESSENTIAL", "is_warm", "warm"]
+__all__ = ["ESSENTIAL", "is_warm", "warm", "warming"]
 
 _START = 1_700_000_000_000_000_000
 #: What a feed and a first chart need; the rest is compiled when it is first asked for.
@@ -159,6 +161,26 @@ def warm(
         (folder / "warm-all").touch()
 
 
+@contextmanager
+def warming() -> Iterator[None]:
+    """Compile what is not in the cache in a process of its own, at low priority, meanwhile.
+
+    What is asked for before its turn is compiled by whoever asks. The process ends with the
+    block.
+    """
+    if is_warm(everything=True):
+        yield
+        return
+    child = subprocess.Popen(  # noqa: S603 - this very interpreter and module
+        [sys.executable, "-m", "workbench.warmup", *_steps()], stdout=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
 def _run(names: Iterable[str], steps: dict[str, Callable[[], None]]) -> Iterable[str]:
     for name in names:
         yield name
@@ -189,6 +211,11 @@ def _run_in(count: int, names: list[str]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the parent, which ends this
+    if hasattr(os, "nice"):
+        os.nice(10)
     for name in _run(sys.argv[1:], _steps()):
         sys.stdout.write(name + "\n")
         sys.stdout.flush()
+    if set(sys.argv[1:]) >= set(_steps()):
+        (cache_dir() / "warm-all").touch()

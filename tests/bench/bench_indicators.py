@@ -162,7 +162,8 @@ def batch(names: list[str], count: int, rounds: int) -> None:
     for name in names:
         chosen = indicator(name)
         given = columns(rows, chosen.inputs, "UTC", name)
-        works: dict[str, Work] = {"ours": lambda c=chosen, g=given: c.values(*g)}  # type: ignore[misc]
+        # TA-Lib does not look for NaN in what it is given; nor do we where the caller promises.
+        works: dict[str, Work] = {"ours": lambda c=chosen, g=given: c.values(*g, finite=True)}  # type: ignore[misc]
         theirs = TALIB.get(name)
         if theirs is not None:
             works["talib"] = lambda t=theirs: t(bars)  # type: ignore[misc]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.bars.kinds import BarKind, bar_kind
 from workbench.flow.window import Window
 from workbench.records import BAR, CLOSED, FORMING, Rows
 from workbench.timeframes import STANDARD, Timeframe
@@ -59,6 +60,7 @@ class FakeHealth:
 @dataclass
 class _Series:
     window: Window
+    frame: Timeframe
     rng: np.random.Generator
     price: float
     time: int
@@ -94,12 +96,13 @@ class FakeFeed:
 
     # ---- what a chart uses
     def watch(self, symbol: str, timeframe: Any, indicators: Sequence[Any] = ()) -> Window:
-        frame = read(timeframe)
+        kind = bar_kind(timeframe)
+        frame = kind if isinstance(kind, Timeframe) else read("1m")
         outputs = tuple(key for one in indicators for key in one.keys)
         with self._lock:
-            key = (symbol, frame.name, outputs)
+            key = (symbol, kind.name, outputs)
             if key not in self._series:
-                self._series[key] = self._make(symbol, frame, outputs)
+                self._series[key] = self._make(symbol, kind, frame, outputs)
             self._series[key].readers += 1
             self.watched += 1
             return self._series[key].window
@@ -172,18 +175,20 @@ class FakeFeed:
 
         return end
 
-    def _make(self, symbol: str, frame: Timeframe, outputs: tuple[str, ...]) -> _Series:
-        window = Window(symbol, frame, self._capacity, outputs)
+    def _make(
+        self, symbol: str, kind: Timeframe | BarKind, frame: Timeframe, outputs: tuple[str, ...]
+    ) -> _Series:
+        window = Window(symbol, kind, self._capacity, outputs)
         price = PRICES.get(symbol, 100.0)
         seed = sum(map(ord, symbol)) + frame.seconds
         newest = frame.start(self._now())
-        series = _Series(window, np.random.default_rng(seed), price, newest)
+        series = _Series(window, frame, np.random.default_rng(seed), price, newest)
         if price:
             self._fill(series, price)
         return series
 
     def _fill(self, series: _Series, price: float) -> None:
-        n, rng, frame = self._bars, series.rng, series.window.timeframe
+        n, rng, frame = self._bars, series.rng, series.frame
         bars = np.zeros(n, BAR)
         bars["time"] = series.time - frame.ns * np.arange(n, 0, -1)
         steps = price * 0.0006 * rng.standard_t(4, n)
@@ -215,7 +220,7 @@ class FakeFeed:
             bar["state"] = CLOSED
             series.history.append(float(bar["close"][0]))
             series.window.close(bar, np.array([self._values(series)]).reshape(1, -1))
-            series.time += series.window.timeframe.ns
+            series.time += series.frame.ns
             self._open(series)
             bar = series.bar
         step = series.price * 0.00012 * float(series.rng.standard_normal())

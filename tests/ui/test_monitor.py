@@ -48,6 +48,27 @@ def test_choices_show_in_chart_and_address(tab: Any) -> None:
     assert tab.clean()
 
 
+def test_other_kinds_of_bars_are_chosen_and_typed(tab: Any) -> None:
+    page = tab.page
+    page.get_by_title("Other kinds of bars").click()
+    page.get_by_role("button", name="heikin-ashi@1m").click()
+    tab.until(lambda s: s["timeframe"] == "heikin-ashi@1m", "the chosen kind")
+    assert page.locator(".frames button[aria-pressed=true]").count() == 0
+    page.get_by_title("Other kinds of bars").click()
+    page.get_by_label("Kind of bars").fill("volume:25")
+    page.keyboard.press("Enter")
+    tab.until(lambda s: s["timeframe"] == "volume:25", "the typed kind")
+    page.wait_for_url("**tf=volume*")
+    page.get_by_title("Other kinds of bars").click()
+    page.get_by_label("Kind of bars").fill("volum:25")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("volum").wait_for()
+    assert tab.state()["timeframe"] == "volume:25", "what cannot be shown changes nothing"
+    page.get_by_role("button", name="5m", exact=True).click()
+    tab.until(lambda s: s["timeframe"] == "5m", "a timeframe again")
+    assert tab.clean()
+
+
 def test_an_address_is_followed(open_tab: Callable[..., Any]) -> None:
     tab = open_tab("/monitor?symbol=sol-usd&tf=5m&theme=light")
     state = tab.state()

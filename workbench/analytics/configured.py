@@ -93,6 +93,15 @@ class Indicator:
         return tuple(f"{base}_{output}" for output in self.spec.outputs)
 
     @property
+    def drawn(self) -> dict[str, str]:
+        """Keys of the outputs that a chart draws, each with its name in the legend."""
+        names = self.spec.drawn or self.spec.outputs
+        keys = dict(zip(self.spec.outputs, self.keys, strict=True))
+        if len(names) == 1:
+            return {keys[names[0]]: self.label}
+        return {keys[name]: f"{self.label} {name.replace('_', ' ')}" for name in names}
+
+    @property
     def pane(self) -> str:
         """Where it is drawn: "price" over the candles, "own" below."""
         return self.spec.pane

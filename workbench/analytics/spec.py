@@ -63,6 +63,8 @@ class Spec:
     gaps : bool
         Whether an output may be NaN after the warm-up (points that are not on every bar, or
         values that do not exist there).
+    drawn : tuple of str
+        Outputs a chart draws; empty for all. Others are no prices, say.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Spec:
     levels: tuple[float, ...] = ()
     check: Callable[[Mapping[str, Any]], str | None] = field(default=none)
     gaps: bool = False
+    drawn: tuple[str, ...] = ()
 
 
 def length(default: int, text: str, low: int = 1) -> dict[str, Taken]:

@@ -69,6 +69,7 @@ SPECS: tuple[Spec, ...] = (
         text="A band around the middle of the bar that only tightens: the lower one while the "
         "trend is up (direction 1), the upper one after a close at or under it (-1), until one "
         "above the upper. The first true range has no last close and is left out, as in TA-Lib.",
+        drawn=("supertrend",),
         source="Seban 2008, Tout le monde mérite d'être riche; average true range of Wilder 1978",
     ),
 )

@@ -27,6 +27,7 @@ _ZIGZAG = Spec(
     "how many bars ago it was. It is told from the bar on which prices have changed enough since, "
     "where the offset drops; NaN before the first. A bar that sets a new extreme confirms none; "
     "of equal extremes the last counts.",
+    drawn=("price",),
     source="Merrill 1977, Filtered Waves",
     gaps=True,
 )

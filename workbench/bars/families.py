@@ -91,108 +91,103 @@ def _sequential() -> list[Family]:
     ]
 
 
-def _drawn() -> list[Family]:
-    """Families of bars that are drawn from other bars."""
-    return [
-        Family(
-            "heikin-ashi",
-            "Heikin-Ashi",
-            "Each bar of the base, averaged with those before it.",
-            (),
-            "heikin-ashi@1m",
-            "must",
+_SIZE = Parameter("size", "price", _SMALLEST, _LARGEST)
+#: Families made from trades.
+_TRADED = (
+    Family(
+        "trades",
+        "Trades",
+        "A bar has so many trades.",
+        (Parameter("count", "trades", 1, 1e9, whole=True),),
+        "trades:100",
+    ),
+    Family(
+        "volume",
+        "Volume",
+        "A bar ends with the trade with which its volume reaches a threshold.",
+        (Parameter("volume", "shares or base units", _SMALLEST, 1e15),),
+        "volume:1000",
+    ),
+    Family(
+        "dollar",
+        "Dollar",
+        "A bar ends with the trade with which its traded value reaches a threshold.",
+        (Parameter("value", "quote currency, whichever it is", _SMALLEST, 1e15),),
+        "dollar:1e6",
+    ),
+    Family(
+        "range",
+        "Range",
+        "A bar ends before the trade that would stretch it beyond a size.",
+        (_SIZE,),
+        "range:0.5",
+    ),
+    Family(
+        "renko",
+        "Renko",
+        "A brick for each step of the price; to turn takes two steps.",
+        (_SIZE,),
+        "renko:10",
+        "may",
+    ),
+    Family(
+        "renko-atr",
+        "Renko (ATR)",
+        "Renko whose bricks are as large as the average true range when they start.",
+        (Parameter("period", "bars of the base", 1, 1000, whole=True),),
+        "renko:atr14@1m",
+        "must",
+    ),
+)
+#: Families drawn from other bars.
+_DRAWN = (
+    Family(
+        "heikin-ashi",
+        "Heikin-Ashi",
+        "Each bar of the base, averaged with those before it.",
+        (),
+        "heikin-ashi@1m",
+        "must",
+    ),
+    Family(
+        "line-break",
+        "Line break",
+        "A line for each close beyond the lines before it.",
+        (Parameter("lines", "lines to break to turn", 1, 100, 3, True),),
+        "line-break:3@1m",
+        "must",
+    ),
+    Family(
+        "kagi",
+        "Kagi",
+        "A line that goes on until closes turn back by an amount.",
+        (Parameter("reversal", "price", _SMALLEST, _LARGEST),),
+        "kagi:10@1m",
+        "must",
+    ),
+    Family(
+        "point-figure",
+        "Point and figure",
+        "Columns of rising or falling boxes.",
+        (
+            Parameter("box", "price", _SMALLEST, _LARGEST),
+            Parameter("reversal", "boxes", 1, 100, 3, True),
         ),
-        Family(
-            "line-break",
-            "Line break",
-            "A line for each close beyond the lines before it.",
-            (Parameter("lines", "lines to break to turn", 1, 100, 3, True),),
-            "line-break:3@1m",
-            "must",
-        ),
-        Family(
-            "kagi",
-            "Kagi",
-            "A line that goes on until closes turn back by an amount.",
-            (Parameter("reversal", "price", _SMALLEST, _LARGEST),),
-            "kagi:10@1m",
-            "must",
-        ),
-        Family(
-            "point-figure",
-            "Point and figure",
-            "Columns of rising or falling boxes.",
-            (
-                Parameter("box", "price", _SMALLEST, _LARGEST),
-                Parameter("reversal", "boxes", 1, 100, 3, True),
-            ),
-            "point-figure:1x3@1m",
-            "must",
-        ),
-        Family(
-            "session",
-            "Session",
-            "A bar for each session of the exchange's calendar.",
-            (),
-            "session:regular",
-            "never",
-            ("pre", "regular", "after", "day", "week", "month"),
-        ),
-    ]
-
-
-def _families() -> dict[str, Family]:
-    size = Parameter("size", "price", _SMALLEST, _LARGEST)
-    some = [
-        Family(
-            "trades",
-            "Trades",
-            "A bar has so many trades.",
-            (Parameter("count", "trades", 1, 1e9, whole=True),),
-            "trades:100",
-        ),
-        Family(
-            "volume",
-            "Volume",
-            "A bar ends with the trade with which its volume reaches a threshold.",
-            (Parameter("volume", "shares or base units", _SMALLEST, 1e15),),
-            "volume:1000",
-        ),
-        Family(
-            "dollar",
-            "Dollar",
-            "A bar ends with the trade with which its traded value reaches a threshold.",
-            (Parameter("value", "quote currency, whichever it is", _SMALLEST, 1e15),),
-            "dollar:1e6",
-        ),
-        Family(
-            "range",
-            "Range",
-            "A bar ends before the trade that would stretch it beyond a size.",
-            (size,),
-            "range:0.5",
-        ),
-        Family(
-            "renko",
-            "Renko",
-            "A brick for each step of the price; to turn takes two steps.",
-            (size,),
-            "renko:10",
-            "may",
-        ),
-        Family(
-            "renko-atr",
-            "Renko (ATR)",
-            "Renko whose bricks are as large as the average true range when they start.",
-            (Parameter("period", "bars of the base", 1, 1000, whole=True),),
-            "renko:atr14@1m",
-            "must",
-        ),
-        *_sequential(),
-        *_drawn(),
-    ]
-    return {family.name: family for family in some}
-
+        "point-figure:1x3@1m",
+        "must",
+    ),
+    Family(
+        "session",
+        "Session",
+        "A bar for each session of the exchange's calendar.",
+        (),
+        "session:regular",
+        "never",
+        ("pre", "regular", "after", "day", "week", "month"),
+    ),
+)
 
 #: Every family of bars by its name, in the order that pickers show.
-FAMILIES: dict[str, Family] = _families()
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (*_TRADED, *_sequential(), *_DRAWN)
+}

@@ -98,6 +98,7 @@ def serve_feed(
     from workbench.api.http import create_app, serve
     from workbench.api.shared import share
     from workbench.plots.monitor import Monitor
+    from workbench.warmup import warming
 
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}/monitor"
@@ -113,7 +114,8 @@ def serve_feed(
         origins = [f"{name}:{port}" for name in {host, "127.0.0.1", "localhost"}]
         pages = {"/monitor": lambda: Monitor(feed, timeframe=timeframe).page()}
         application = create_app(feed, pages, origins=origins)
-        serve(application, listener, on_ready=ready)
+        with warming():
+            serve(application, listener, on_ready=ready)
     finally:
         share(None)
         feed.close()

@@ -75,17 +75,21 @@ def strip_plot(strips: Sequence[Strip], *, dark: bool = False) -> Any:
                 ("series", "@series"), ("state", state), ("learned", "@learned"),
             ])
         )  # fmt: skip
+    ends = [time for _, low, high, _ in strips for time in (low, high)] or [0, 10**9]
+    low, high = (np.datetime64(time, "ns").astype("M8[ms]") for time in (min(ends), max(ends)))
     names = [name for name, _, _, _ in reversed(strips)]
     return hv.Overlay(layers).opts(
         hv.opts.Overlay(
             responsive=True,
-            height=70 + 26 * max(1, len(strips)),
+            height=max(230, 90 + 26 * len(strips)),
             xlabel="time (UTC)",
             ylabel="",
             yticks=list(enumerate(names)) or [(0, "")],
+            xlim=(low, high),
             ylim=(-0.6, max(1, len(strips)) - 0.4),
             bgcolor=colors.background,
-            legend_position="top",
+            legend_position="right",
+            toolbar="above",
         )
     )
 

@@ -14,7 +14,8 @@ import pandas as pd
 import panel as pn
 import param
 
-from workbench.analytics import ema, rsi, sma, vwap
+from workbench.analytics.catalogue import find
+from workbench.analytics.configured import Indicator
 from workbench.bars.kinds import FAMILIES, BarKind, bar_kind
 from workbench.clock import Clock, SystemClock
 from workbench.errors import WorkbenchError
@@ -53,6 +54,14 @@ _STATES = {
 }
 
 
+_OFFERED: tuple[tuple[str, dict[str, float]], ...] = (
+    ("ema", {"length": 20}), ("ema", {"length": 50}), ("sma", {"length": 50}), ("vwap", {}),
+    ("vwap_bands", {}), ("bollinger", {}), ("keltner", {}), ("donchian", {}), ("supertrend", {}),
+    ("ichimoku", {}), ("psar", {}), ("rsi", {}), ("macd", {}), ("stochastic", {}), ("adx", {}),
+    ("atr", {}), ("obv", {}), ("mfi", {}),
+)  # fmt: skip
+
+
 class Monitored(Watchable, Protocol):
     """What the page needs of a feed, beside the windows of its chart."""
 
@@ -86,7 +95,7 @@ class Monitor(pn.viewable.Viewer):
         Shown first; None takes the feed's first one.
     timeframe : str
     overlays : mapping of str to Indicator, or None
-        Indicators that can be chosen, by label; None offers EMA 20, SMA 50, VWAP and RSI 14.
+        Indicators that can be chosen, by label; None offers some that are used most.
     chosen : sequence of str
         Labels of those that are drawn at first.
     dark : bool
@@ -115,7 +124,7 @@ class Monitor(pn.viewable.Viewer):
         self._feed = feed
         self._title = title
         self._prices = _shared_prices(feed, clock or SystemClock())
-        offered = (ema(20), sma(50), vwap(), rsi(14))
+        offered = [Indicator(find(name), given) for name, given in _OFFERED]
         self._overlays = dict(overlays or {one.label: one for one in offered})
         symbol = symbol or next(iter(feed.symbols()), "BTC-USD")
         super().__init__(

@@ -84,8 +84,8 @@ def curves(indicators: Iterable[Indicator]) -> tuple[tuple[Curve, ...], tuple[Pa
     count = 0
     for indicator in indicators:
         lines = []
-        for key in indicator.keys:
-            label = indicator.label if len(indicator.keys) == 1 else f"{indicator.label} {key}"
+        named = dict.fromkeys(indicator.keys, indicator.label)
+        for key, label in getattr(indicator, "drawn", named).items():
             lines.append(Curve(f"i_{key}", label, CURVES[count % len(CURVES)]))
             count += 1
         if indicator.pane == "own":
