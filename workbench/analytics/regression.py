@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.analytics.parameters import Choice, Parameter
-from workbench.analytics.spec import Spec, length, per_length
+from workbench.analytics.spec import Spec, length
 from workbench.kernels import regression as kernels
 
 __all__ = ["SPECS"]
 
 _LEAST_SQUARES = "least squares: Gauss 1809, Theoria motus, on x = 0 .. length - 1"
+
+
+def _one_more(parameters: Mapping[str, Any]) -> int:
+    """Return one row of state more than the length: sums from its place on stay zero."""
+    return int(parameters["length"]) + 1
 
 
 def _single(
@@ -31,7 +36,7 @@ def _single(
         outputs=(name,),
         parameters=length(14, "bars the line goes through", 2),
         state=kernels.LINE,
-        slots=per_length,
+        slots=_one_more,
         warmup=lambda p: p["length"] - 1,
         pane=pane,
         text=text,
@@ -50,7 +55,7 @@ SPECS: tuple[Spec, ...] = (
         outputs=("value", "slope", "intercept", "r2", "t", "error"),
         parameters=length(14, "bars the line goes through", 2),
         state=kernels.LINE,
-        slots=per_length,
+        slots=_one_more,
         warmup=lambda p: p["length"] - 1,
         pane="price",
         text="The straight line nearest to the last closes: its value at the last bar and "
@@ -81,7 +86,7 @@ SPECS: tuple[Spec, ...] = (
             ),
         },
         state=kernels.LINE,
-        slots=per_length,
+        slots=_one_more,
         warmup=lambda p: p["length"] - 1,
         pane="price",
         text="The end of the straight line nearest to the last closes, and lines some "

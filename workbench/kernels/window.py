@@ -15,7 +15,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-__all__ = ["ANCHOR", "LOST", "gathered", "keep", "line_sums", "plain_sums", "products"]
+__all__ = ["ANCHOR", "LOST", "gathered", "keep", "lay", "line_sums", "plain_sums", "products"]
 
 #: Sums are made anew after so many rows, or after a longer window's, so that they cannot drift.
 ANCHOR = 64
@@ -36,6 +36,22 @@ def keep(ring, column, place, length):
         if at == length:
             at = 0
     return at
+
+
+@nb.njit(cache=True, nogil=True)
+def lay(values, ring, column, place, length, start, stop):
+    """Put rows of a column, with the `length` - 1 values before them, into an array.
+
+    `place` is where row 0 of the column goes in the ring.
+    """
+    ahead = length - 1 - start
+    for j in range(ahead):
+        at = place + start + 1 + j
+        values[j] = ring[at if at < length else at - length]
+    old = max(0, ahead)
+    rows = column[start - (length - 1) + old : stop]
+    for j in range(len(rows)):
+        values[old + j] = rows[j]
 
 
 @nb.njit(cache=True, nogil=True)

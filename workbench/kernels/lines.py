@@ -1,0 +1,238 @@
+"""Sums of the lines of least squares through the last values, y at x = 0 .. length - 1.
+
+Short windows are gone through pair by pair from their ends, many rows at a time; of long ones
+sums are kept by blocks (see `sliding`), of differences from the first value of the newer block,
+which is in every window that needs both. Nothing is ever subtracted, so nothing stays.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from workbench.kernels.window import keep, lay
+
+__all__ = ["LINE", "ROWS", "SHORT", "fits_of"]
+
+#: `at` is the place in the block (of a short window, in the ring), `level` its first value. Of the
+#: block so far: `head` the sum of differences from it, `past` the sum of all `head` before,
+#: `square` the sum of squares. Of the block before, from each place to its end: `tail` the sum of
+#: differences, `fall` the sum of all `tail` after, `squares`; and `ring` the values themselves.
+LINE = [
+    ("count", "i8"), ("at", "i8"), ("level", "f8"), ("head", "f8"), ("past", "f8"),
+    ("square", "f8"), ("ring", "f8"), ("tail", "f8"), ("fall", "f8"), ("squares", "f8"),
+]  # fmt: skip
+
+#: Windows up to so long are gone through.
+SHORT = 32
+
+#: Below this part of the sum of squares, what a line leaves is summed up value by value.
+CLOSE = 1e-4
+
+#: Rows whose sums are found before something is made of them.
+ROWS = 512
+
+_ONE = np.uint64(1)
+
+
+@nb.njit(cache=True, nogil=True)
+def _left_by(values, start, length):
+    """Return the sum of squares left by a line through `length` values from a place on."""
+    size = np.float64(length)
+    middle = 0.5 * (size - 1.0)
+    level = values[start + length - 1]
+    total = 0.0
+    shared = 0.0
+    for j in range(length):
+        x = values[start + j] - level
+        total += x
+        shared += (j - middle) * x
+    mean = total / size
+    slope = 12.0 * shared / (size * (size * size - 1.0))
+    rest = 0.0
+    for j in range(length):
+        x = ((values[start + j] - level) - mean) - slope * (j - middle)
+        rest += x * x
+    return rest
+
+
+@nb.njit(cache=True, nogil=True)
+def _left(ring, at, length, close, i, done):
+    """Return the sum of squares left by a line through a window.
+
+    It is what is in the ring after place `at` + `done`, what is before `at`, and `done` + 1
+    values from row `i`.
+    """
+    values = np.empty(length)
+    old = length - 1 - at - done
+    for j in range(old):
+        values[j] = ring[at + done + 1 + j]
+    for j in range(at):
+        values[old + j] = ring[j]
+    for j in range(done + 1):
+        values[old + at + j] = close[i + j]
+    return _left_by(values, 0, length)
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_pair(values, outer, last, weight, fits, rows):
+    """Add the values `outer` places from both ends of windows to their sums."""
+    # Indices without sign need no test for counting from the end.
+    a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+    for j in range(rows):
+        k = np.uint64(j)
+        level = values[c + k]
+        x = values[a + k] - level
+        y = values[b + k] - level
+        fits[1, k] += x + y
+        fits[2, k] += weight * (y - x)
+        fits[3, k] += x * x + y * y
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_pairs(values, outer, last, weight, fits, rows):
+    """Add a pair, and the next one inside of it, to the sums of windows."""
+    a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+    lighter = weight - 1.0
+    for j in range(rows):
+        k = np.uint64(j)
+        level = values[c + k]
+        x = values[a + k] - level
+        y = values[b + k] - level
+        z = values[a + k + _ONE] - level
+        w = values[b + k - _ONE] - level
+        fits[1, k] += (x + y) + (z + w)
+        fits[2, k] += weight * (y - x) + lighter * (w - z)
+        fits[3, k] += (x * x + y * y) + (z * z + w * w)
+
+
+@nb.njit(cache=True, nogil=True)
+def _short_fits(values, length, fits, rows):
+    """Find lines as `fits_of` does, of windows that lie in an array one after the other."""
+    last = length - 1
+    middle = 0.5 * last
+    part = 1.0 / length
+    scale = 12.0 / (length * (length * np.float64(length) - 1.0))
+    half = length // 2
+    fits[1:4, :rows] = 0.0
+    for k in range(0, half - 1, 2):
+        _add_pairs(values, k, last, middle - k, fits, rows)
+    if half % 2 == 1:
+        _add_pair(values, half - 1, last, middle - (half - 1), fits, rows)
+    if length % 2 == 1:
+        for j in range(rows):
+            x = values[half + j] - values[last + j]
+            fits[1, j] += x
+            fits[3, j] += x * x
+    lost = 0
+    for j in range(rows):
+        total = fits[1, j]
+        shared = fits[2, j]
+        around = fits[3, j]
+        mean = total * part
+        slope = shared * scale
+        spread = around - total * mean
+        rest = spread - slope * shared
+        close_by = rest < CLOSE * around
+        lost += np.int64(close_by)
+        fits[0, j] = values[last + j]
+        fits[1, j] = mean
+        fits[2, j] = slope
+        fits[3, j] = spread if spread > 0.0 else 0.0
+        fits[4, j] = -1.0 if close_by else rest
+    if lost > 0:
+        for j in range(rows):
+            if fits[4, j] < 0.0:
+                fits[4, j] = _left_by(values, j, length)
+
+
+@nb.njit(cache=True, nogil=True)
+def fits_of(s, close, i, stop, length, fits, values):
+    """Find the lines that end in rows from `i` to `stop`.
+
+    Written are, one below the other: a level, the mean above it, the slope, the sum of squared
+    deviations from the mean, and that of what the line leaves. `values` is room for short ones.
+    """
+    if length <= SHORT:
+        lay(values, s["ring"], close, s[0]["at"], length, i, stop)
+        _short_fits(values, length, fits, stop - i)
+        if stop == len(close):
+            s[0]["at"] = keep(s["ring"], close, s[0]["at"], length)
+            s[0]["count"] += stop
+        return
+    row = 0
+    while i < stop:
+        at = s[0]["at"]
+        if at == 0:
+            _begin(s, close[i], length)
+        run = min(length - at, stop - i)
+        lost = _advance(s, close, i, run, length, fits, row)
+        if lost:
+            for j in range(run):
+                if fits[4, row + j] < 0.0:
+                    fits[4, row + j] = _left(s["ring"], at, length, close, i, j)
+        ring = s["ring"]
+        for j in range(run):
+            ring[at + j] = close[i + j]
+        s[0]["count"] += run
+        s[0]["at"] = at + run if at + run < length else 0
+        i += run
+        row += run
+
+
+@nb.njit(cache=True, nogil=True)
+def _begin(s, level, length):
+    """Begin a block: sum up the one before, if there was one, about the first value."""
+    ring, tail, fall, squares = s["ring"], s["tail"], s["fall"], s["squares"]
+    s[0]["level"] = level
+    s[0]["head"] = s[0]["past"] = s[0]["square"] = 0.0
+    if s[0]["count"] > 0:
+        a = b = c = 0.0
+        for j in range(length):
+            k = np.uint64(length - 1 - j)
+            b += a
+            x = ring[k] - level
+            a += x
+            c += x * x
+            tail[k] = a
+            fall[k] = b
+            squares[k] = c
+
+
+@nb.njit(cache=True, nogil=True)
+def _advance(s, close, i, run, length, fits, row):
+    """Go on in a block; what a line leaves is -1 where it must be summed up, tell if so."""
+    tail, fall, squares = s["tail"], s["fall"], s["squares"]
+    level = s[0]["level"]
+    head, past, square = s[0]["head"], s[0]["past"], s[0]["square"]
+    width = length - 1.0
+    part = 1.0 / length
+    middle = 0.5 * width
+    scale = 12.0 / (length * (length * np.float64(length) - 1.0))
+    here = np.uint64(s[0]["at"])
+    first, to = np.uint64(i), np.uint64(row)
+    lost = False
+    for j in range(run):
+        k = np.uint64(j)
+        here += _ONE
+        x = close[first + k] - level
+        head += x
+        square += x * x
+        total = tail[here] + head
+        moment = fall[here] + (width * head - past)
+        past += head
+        around = squares[here] + square
+        mean = total * part
+        shared = moment - middle * total
+        slope = shared * scale
+        spread = around - total * mean
+        rest = spread - slope * shared
+        close_by = rest < CLOSE * around
+        lost |= close_by
+        fits[0, to + k] = level
+        fits[1, to + k] = mean
+        fits[2, to + k] = slope
+        fits[3, to + k] = spread if spread > 0.0 else 0.0
+        fits[4, to + k] = -1.0 if close_by else rest
+    s[0]["head"], s[0]["past"], s[0]["square"] = head, past, square
+    return lost
