@@ -67,9 +67,9 @@ def test_very_many_gaps_are_planned_quickly_enough() -> None:
 
 
 def test_the_cost_is_told_in_requests_minutes_and_rows() -> None:
-    wish = request("BTC-USD", "1m", start="2000-01-01", end="2029-08-30")
+    wish = request("BTC-USD", "1m", start="2000-01-01", end="2029-08-29")
     made = plan([wish], lambda one: [(one.start, one.end)], per_minute=5)
-    assert repr(made) == "312 requests, about 63 min at 5 a minute, up to 15,600,960 rows"
+    assert repr(made) == "312 requests, about 63 min at 5 a minute, up to 15,599,520 rows"
     assert "312" in made._repr_html_()
     assert repr(Plan((wish,), (), 5)) == "nothing is missing"
 

@@ -64,7 +64,6 @@ class Archive:
         self.name = name
         self.rest = rest
         self.clock = clock or SystemClock()
-        self.page_rows = PAGE_ROWS
         self._source = source
         self._limit: Limit = NoLimit() if limit is None else limit
         self._retries = retries
@@ -91,6 +90,11 @@ class Archive:
     def table(self) -> SymbolTable:
         """Names of the symbols in the rows."""
         return self._source.table
+
+    @property
+    def page_rows(self) -> int:
+        """Base bars, trades or quotes of a page at most."""
+        return self._source.page_rows
 
     @property
     def per_minute(self) -> int:
@@ -178,7 +182,7 @@ def open_archive(
     clock: Clock | None = None,
     stop: threading.Event | None = None,
     limits: Path | None = None,
-    table: SymbolTable | None = None,
+    page_rows: int = PAGE_ROWS,
 ) -> Archive:
     """Return the past of a provider.
 
@@ -203,8 +207,8 @@ def open_archive(
         Ends all waits when set.
     limits : Path or None
         The file that all processes count requests in; None is one in the data folder.
-    table : SymbolTable or None
-        Numbers for symbols; None makes a table.
+    page_rows : int
+        Base bars, trades or quotes of a page, 1 to 50,000.
 
     Raises
     ------
@@ -240,7 +244,9 @@ def open_archive(
             clock=clock,
         )
     rest = Rest(base, key=key, limit=limit, stop=stop)
-    return Archive(name, rest, MassiveRest(table), limit=limit, clock=clock, server=running)
+    return Archive(
+        name, rest, MassiveRest(page_rows=page_rows), limit=limit, clock=clock, server=running
+    )
 
 
 def _base(source: str, config: Settings) -> str:

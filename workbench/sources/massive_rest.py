@@ -126,6 +126,8 @@ class MassiveRest:
         Numbers for symbols; None makes a table of its own.
     adjusted : bool
         Whether bars are adjusted for splits.
+    page_rows : int
+        Base bars, trades or quotes to ask for at a time, 1 to 50,000.
 
     Examples
     --------
@@ -144,8 +146,15 @@ class MassiveRest:
 
     name = "massive"
 
-    def __init__(self, table: SymbolTable | None = None, *, adjusted: bool = True) -> None:
+    def __init__(
+        self,
+        table: SymbolTable | None = None,
+        *,
+        adjusted: bool = True,
+        page_rows: int = PAGE_ROWS,
+    ) -> None:
         self.table = SymbolTable() if table is None else table
+        self.page_rows = min(max(1, page_rows), PAGE_ROWS)
         self._adjusted = adjusted
         self._packs = Packs()
 
@@ -161,7 +170,7 @@ class MassiveRest:
         """
         ticker = _quoted(rest_ticker(wanted.symbol))
         order = "asc" if newest is None else "desc"
-        limit = PAGE_ROWS if newest is None else newest
+        limit = self.page_rows if newest is None else newest
         if wanted.kind == "bar":
             if wanted.timeframe is None:
                 raise ValueError("bars are asked for by timeframe")
