@@ -12,6 +12,11 @@ from workbench.kernels import deviation, extremes, order
 __all__ = ["SPECS"]
 
 
+def _one_more(parameters: Mapping[str, Any]) -> int:
+    """Return one row of state more than the length: sums from its place on stay zero."""
+    return int(parameters["length"]) + 1
+
+
 def _spec(
     name: str,
     title: str,
@@ -110,28 +115,28 @@ SPECS: tuple[Spec, ...] = (
         "variance", "Rolling variance", deviation.variance, deviation.SPREAD,
         {**length(5, "bars looked at"), **_ddof(0)},
         "The mean squared deviation of the last closes from their mean; 0 if all are equal.",
-        "Fisher 1918, The correlation between relatives", check=_too_short,
+        "Fisher 1918, The correlation between relatives", check=_too_short, slots=_one_more,
     ),
     _spec(
         "zscore", "Z-score", deviation.zscore, deviation.SPREAD,
         {**length(20, "bars looked at", 2), **_ddof(0)},
         "How many standard deviations the last close is from the mean of the last closes; 0 if "
         "all are equal.",
-        "standard score", check=_too_short, levels=(-2.0, 0.0, 2.0),
+        "standard score", check=_too_short, levels=(-2.0, 0.0, 2.0), slots=_one_more,
     ),
     _spec(
         "covariance", "Rolling covariance", deviation.covariance, deviation.PAIR,
         {**length(30, "bars looked at"), **_ddof(0)},
         "The mean product of two columns' deviations from their means; `of=` names others than "
         "close and volume.",
-        _PEARSON, inputs=_TWO, check=_too_short, levels=(0.0,),
+        _PEARSON, inputs=_TWO, check=_too_short, levels=(0.0,), slots=_one_more,
     ),
     _spec(
         "correlation", "Rolling correlation", deviation.correlation, deviation.PAIR,
         length(30, "bars looked at"),
         "How closely two columns go along a line, -1 to 1; 0 if one of them does not move. `of=` "
         "names others than close and volume.",
-        _PEARSON, inputs=_TWO, bounds=(-1.0, 1.0), levels=(0.0,),
+        _PEARSON, inputs=_TWO, bounds=(-1.0, 1.0), levels=(0.0,), slots=_one_more,
     ),
     _spec(
         "beta", "Beta", deviation.beta, deviation.BETA,
@@ -140,6 +145,6 @@ SPECS: tuple[Spec, ...] = (
         "slope of its returns on those; 0 if those do not differ. A return from a price of zero "
         "counts as 0. `of=` names others than close and volume.",
         "Sharpe 1964, Capital asset prices", inputs=_TWO, levels=(0.0, 1.0),
-        warmup=lambda p: p["length"],
+        warmup=lambda p: p["length"], slots=_one_more,
     ),
 )  # fmt: skip
