@@ -21,16 +21,19 @@ import numpy as np
 import pandas as pd
 import requests
 
+from workbench.clock import SystemClock
 from workbench.history.archive import Archive
 from workbench.history.backfill import backfill
 from workbench.history.fetch import fetch_rows
 from workbench.history.request import request
 from workbench.net.rest import Rest
+from workbench.sim.run import start_simulator
 from workbench.sources.massive_rest import MassiveRest
 
 BARS = 1_000_000
 PAGE = 50_000
 ROUNDS = 3
+_DAY = 86_400 * 10**9
 FIRST = 1_577_836_800_000  # 2020-01-01, ms
 
 
@@ -112,18 +115,37 @@ def _decoded(base: str) -> int:
         return len(fetch_rows(archive, wish))
 
 
-def _filled(base: str) -> int:
-    start = FIRST * 10**6
+def _filled(base: str, bars: int = BARS, start: int = FIRST * 10**6) -> int:
     with tempfile.TemporaryDirectory() as folder, _archive(base) as archive:
         report = backfill(
             "BTC-USD",
             start=start,
-            end=start + BARS * 60 * 10**9,
+            end=start + bars * 60 * 10**9,
             source=archive,
             store=Path(folder) / "market.db",
             progress=False,
         )
     return report.stored
+
+
+def _simulated() -> None:
+    """Print the same two ways against the simulator, which makes its pages as it is asked."""
+    bars = 4 * PAGE
+    start = SystemClock().now() // _DAY * _DAY - 200 * _DAY
+    taken: dict[str, list[float]] = {"download and decode": [], "backfill into a store": []}
+    with start_simulator(port=0, symbols=("BTC-USD",)) as running:
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            wish = request("BTC-USD", start=start, end=start + bars * 60 * 10**9)
+            with _archive(running.rest_url) as archive:
+                found = len(fetch_rows(archive, wish))
+            taken["download and decode"].append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            assert _filled(running.rest_url, bars, start) == found
+            taken["backfill into a store"].append(time.perf_counter() - begun)
+    first, second = (statistics.median(times) for times in taken.values())
+    print(f"from the simulator: download and decode {found / first:,.0f} rows/s, ", end="")
+    print(f"backfill {found / second:,.0f} rows/s: {first / second:.2f} times its rate")
 
 
 def main() -> None:
@@ -150,6 +172,7 @@ def main() -> None:
     for name in ("requests + json + pandas", "download and decode"):
         print(f"backfill against {name}: {medians[name] / ours:.2f} times its rate")
     print(f"requests {asked['backfill into a store']}, the fewest {-(-BARS // PAGE)}")
+    _simulated()
 
 
 if __name__ == "__main__":

@@ -38,8 +38,6 @@ from workbench.timeframes import timeframe as parse_timeframe
 
 __all__ = ["SqliteStore"]
 
-_INSERTS = {kind: layout.insert() for kind, layout in LAYOUTS.items()}
-
 
 class SqliteStore:
     """Keep records in a SQLite file in WAL mode; the contract is `Store`'s.
@@ -131,7 +129,7 @@ class SqliteStore:
                     layout = LAYOUTS[kind]
                     sids = self._numbers(write, rows["symbol"], table, fresh)
                     before = write.total_changes
-                    write.executemany(_INSERTS[kind], layout.encode(rows, sids))
+                    layout.put(write, rows, sids)
                     changed += write.total_changes - before
                 if step is not None:
                     step(write)
