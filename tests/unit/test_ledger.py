@@ -266,6 +266,20 @@ def test_a_loss_is_written_down_before_the_ledger_tells_of_it() -> None:
     assert len(written) == 2
 
 
+def test_what_waits_to_be_written_does_not_grow_with_time() -> None:
+    written: list[Change] = []
+    ledger = Ledger(persist=written.extend)
+    ledger.live([TRADES], 0, connection="1")
+    for second in range(1, 1000):
+        ledger.heard("sim", second * S)
+    ledger.flush()
+    assert written[-1].removed == ()
+    assert [(one.start, one.end) for one in written[-1].added] == [
+        (0, 999 * S),
+        (999 * S, OPEN),
+    ]
+
+
 def test_after_a_crash_all_since_the_last_word_is_in_doubt() -> None:
     ledger = Ledger([(TRADES, Interval(10 * S, OPEN, "doubt", "live 1", 10 * S, OPEN))])
     assert ledger.missing(TRADES, 0, 90 * S) == [(0, 90 * S)]

@@ -16,13 +16,24 @@ import numpy.typing as npt
 
 from workbench.history import precedence
 from workbench.history.closures import closed_spans
-from workbench.history.pieces import Decide, Splice, bar_pieces, gaps, joined, splice, within
+from workbench.history.pieces import (
+    Decide,
+    Splice,
+    Unwritten,
+    bar_pieces,
+    gaps,
+    grown,
+    splice,
+    within,
+)
 from workbench.store.coverage import OPEN, Change, Interval, Series
 
 __all__ = ["Ledger", "Persist"]
 
 #: Writes changes down for good, and raises if it cannot.
 Persist: TypeAlias = Callable[[Sequence[Change]], None]
+_NOTHING = Unwritten()
+_Row: TypeAlias = tuple[Series, Interval]
 _Plans: TypeAlias = dict[Series, "Splice | None"]
 
 
@@ -39,14 +50,10 @@ class Ledger:
     ----------
     rows : iterable of (Series, Interval)
         What was stored, in order of time within each series. Nothing of it is live: call
-        :meth:`recover` once, before the first connection or fetch.
+        :meth:`recover` once, before the first connection or fetch. A ValueError if they
+        overlap.
     persist : callable or None
         Takes changes and returns when they are written; None keeps them in memory only.
-
-    Raises
-    ------
-    ValueError
-        If intervals of `rows` overlap or are not in order.
 
     Examples
     --------
@@ -65,18 +72,13 @@ class Ledger:
     [('received', 'live 1'), ('backfilled', 'fetch a')]
     """
 
-    def __init__(
-        self,
-        rows: Iterable[tuple[Series, Interval]] = (),
-        *,
-        persist: Persist | None = None,
-    ) -> None:
+    def __init__(self, rows: Iterable[_Row] = (), *, persist: Persist | None = None) -> None:
         self._persist = persist
         self._lock = threading.RLock()
         self._held: dict[Series, list[Interval]] = {}
         self._live: dict[Series, tuple[int, str]] = {}  # proven until, learned from
         self._open: dict[Series, int] = {}  # no doubt without end begins before this
-        self._pending: dict[Series, Change] = {}
+        self._pending: dict[Series, Unwritten] = {}
         for series, interval in rows:
             held = self._held.setdefault(series, [])
             if not interval.start < interval.end or (held and held[-1].end > interval.start):
@@ -133,7 +135,9 @@ class Ledger:
                 position, learned = self._live.get(one, (OPEN, ""))
                 if position < until:
                     new = Interval(position, until, "received", learned, until)
-                    plans[one] = self._plan(one, position, until, precedence.hearing(new))
+                    plans[one] = grown(self._of(one), position, new) or self._plan(
+                        one, position, until, precedence.hearing(new)
+                    )
             self._write(plans, later=True)
             for one in plans:
                 self._live[one] = (until, self._live[one][1])
@@ -346,7 +350,7 @@ class Ledger:
             found = list(within(self._of(series), low, high))
         return [one._replace(start=max(one.start, low), end=min(one.end, high)) for one in found]
 
-    def rows(self) -> list[tuple[Series, Interval]]:
+    def rows(self) -> list[_Row]:
         """Return all there is, as the constructor takes it."""
         with self._lock:
             return [(one, interval) for one in sorted(self._held) for interval in self._held[one]]
@@ -375,17 +379,15 @@ class Ledger:
 
     def _write(self, plans: _Plans, *, later: bool = False) -> None:
         """Persist changes, then make them; with `later`, persist them with the next ones."""
-        changes = dict(self._pending)
-        for one, plan in plans.items():
-            if plan is not None:
-                change = Change(one, *plan.difference())
-                changes[one] = joined(changes[one], change) if one in changes else change
-        if self._persist is None:
-            changes = {}
-        elif changes and not later:
-            self._persist(tuple(changes.values()))
-            changes = {}
-        self._pending = changes
+        if self._persist is not None:
+            pending = dict(self._pending)
+            for one, plan in plans.items():
+                if plan is not None:
+                    pending[one] = pending.get(one, _NOTHING).and_then(plan)
+            if pending and not later:
+                self._persist([unwritten.change(one) for one, unwritten in pending.items()])
+                pending = {}
+            self._pending = pending
         for one, plan in plans.items():
             if plan is not None:
                 self._held.setdefault(one, [])[plan.first : plan.last] = plan.new

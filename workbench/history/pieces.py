@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from workbench.store.coverage import Change, Interval
+from workbench.store.coverage import OPEN, Change, Interval, Series
 
-__all__ = ["Decide", "Splice", "bar_pieces", "gaps", "joined", "splice", "within"]
+__all__ = [
+    "Decide",
+    "Splice",
+    "Unwritten",
+    "bar_pieces",
+    "gaps",
+    "grown",
+    "splice",
+    "within",
+]
 
 #: ``decide(start, end, old)`` returns what replaces a piece of an interval, or of a gap (None).
 #: A piece that is returned whole, with wider ends than asked for, is cut to them.
@@ -38,11 +47,82 @@ class Splice:
     old: list[Interval]
     new: list[Interval]
 
-    def difference(self) -> tuple[tuple[int, ...], tuple[Interval, ...]]:
-        """Return the starts of old intervals that have no successor, and those that are new."""
-        before, starts = set(self.old), {one.start for one in self.new}
-        gone = tuple(one.start for one in self.old if one.start not in starts)
-        return gone, tuple(one for one in self.new if one not in before)
+
+@dataclass(slots=True)
+class Unwritten:
+    """What a store does not hold yet of one series.
+
+    Attributes
+    ----------
+    removed : dict of int to None
+        Starts that the store still has.
+    added : dict of int to Interval
+        By start.
+    fresh : set of int
+        Starts among `added` that the store never had: to take one away again leaves no trace,
+        so what gathers does not grow with time.
+    """
+
+    removed: dict[int, None] = field(default_factory=dict)
+    added: dict[int, Interval] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+
+    def and_then(self, done: Splice) -> Unwritten:
+        """Return what is unwritten after one more splice."""
+        removed, added, fresh = dict(self.removed), dict(self.added), set(self.fresh)
+        new = {one.start: one for one in done.new}
+        old = {one.start: one for one in done.old}
+        for start in old:
+            if start in new:
+                continue
+            added.pop(start, None)
+            if start in fresh:
+                fresh.discard(start)
+            else:
+                removed[start] = None
+        for start, one in new.items():
+            if old.get(start) == one:
+                continue
+            if start in removed:
+                del removed[start]
+            elif start not in old:
+                fresh.add(start)
+            added[start] = one
+        return Unwritten(removed, added, fresh)
+
+    def change(self, series: Series) -> Change:
+        """Return it as what a store is told."""
+        return Change(series, tuple(self.removed), tuple(self.added.values()))
+
+
+def grown(held: list[Interval], position: int, new: Interval) -> Splice | None:
+    """Return the splice that lets the last but one interval grow into the last one's begin.
+
+    Parameters
+    ----------
+    held : list of Interval
+    position : int
+        Where the last one begins.
+    new : Interval
+        What is put there; it ends before the last one does.
+
+    Returns
+    -------
+    Splice or None
+        None if the two do not just meet there, or `new` would not merge with the first.
+    """
+    if len(held) < 2:
+        return None
+    before, last = held[-2:]
+    if before.end != position or last.start != position or not new.end < last.end:
+        return None
+    if last.ready != OPEN or not _alike(before, new):
+        return None
+    made = [
+        Interval(before.start, new.end, new.state, new.learned, max(before.at, new.at)),
+        Interval(new.end, last.end, last.state, last.learned, last.at, last.ready),
+    ]
+    return Splice(len(held) - 2, len(held), [before, last], made)
 
 
 def splice(held: list[Interval], start: int, end: int, decide: Decide) -> Splice | None:
@@ -146,19 +226,6 @@ def gaps(known: Iterable[Interval], start: int, end: int) -> list[tuple[int, int
     if at < end:
         found.append((at, end))
     return found
-
-
-def joined(first: Change, second: Change) -> Change:
-    """Return one change that does what two of the same series do in turn."""
-    added = {one.start: one for one in first.added}
-    removed = dict.fromkeys(first.removed)
-    for start in second.removed:
-        added.pop(start, None)
-        removed[start] = None
-    for one in second.added:
-        added[one.start] = one
-        removed.pop(one.start, None)
-    return Change(first.series, tuple(removed), tuple(added.values()))
 
 
 def bar_pieces(
