@@ -35,7 +35,9 @@ from talib import stream
 
 from workbench.analytics import CATALOGUE, Indicator, Runs, indicator
 from workbench.analytics.inputs import columns
+from workbench.crosssection import panel
 from workbench.records import BAR, Rows
+from workbench.store.frames import dataframe
 
 Column = npt.NDArray[np.float64]
 Work = Callable[[], Any]
@@ -101,7 +103,7 @@ TALIB: dict[str, Callable[[Any], tuple[Column, ...]]] = {
     "correlation": lambda b: (talib.CORREL(b.close, b.volume, 30),),
     # TA-Lib's beta is of relative changes; ours reads the columns it is given: not compared.
 }
-PARTS = ("batch", "live", "peers", "compile")
+PARTS = ("batch", "live", "panel", "peers", "compile")
 
 
 class Bars:
@@ -348,6 +350,36 @@ def compiling() -> None:
     )
 
 
+def panels(rounds: int, symbols: int = 1_000, count: int = 10_000) -> None:
+    """Many symbols at once, against a single call for each symbol and indicator."""
+    chosen = [indicator(name) for name in TWELVE]
+    rows = Bars(count).rows()
+    frame = dataframe("bar", rows)
+    some = {f"S{i}": frame for i in range(symbols)}
+
+    def single() -> None:
+        for symbol, bars in some.items():
+            for one in chosen:
+                one.over(bars, symbol)
+
+    works: dict[str, Work] = {
+        "panel": lambda: panel(some, chosen, progress=False),
+        "single": single,
+    }
+    seen: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(max(2, rounds // 2) + 1):
+        for name, work in works.items():
+            begin = perf_counter_ns()
+            work()
+            seen[name].append((perf_counter_ns() - begin) / 1e9)
+    spent = {name: statistics.median(times[1:]) for name, times in seen.items()}
+    print(
+        f"Panel, {symbols:,} symbols x {count:,} bars x {len(chosen)} indicators, "
+        f"{os.cpu_count()} cores: {spent['panel']:.2f} s; single calls {spent['single']:.2f} s, "
+        f"{spent['single'] / spent['panel']:.2f}x (aim 1.5)"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
@@ -364,6 +396,8 @@ def main() -> None:
         live(list(TWELVE), asked.rounds)
     if "peers" in parts:
         peers(asked.rows, asked.rounds)
+    if "panel" in parts:
+        panels(asked.rounds)
     if "compile" in parts:
         compiling()
 
