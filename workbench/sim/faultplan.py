@@ -131,17 +131,20 @@ class FaultPlan:
         if isinstance(which, str):
             kind(which)
         with self._lock:
-            chosen = [s for s in self.switches() if which in (s.number, s.name)]
-            for switch in chosen:
-                switch.on = False
-                switch.effect.let_go()
+            count = 0
+            # Those that are off already may still hold something back.
+            for switch in self._switches:
+                if which in (switch.number, switch.name):
+                    count += switch.lasts(self._clock.monotonic())
+                    switch.on = False
+                    switch.effect.let_go()
             self._prune()
-            return len(chosen)
+            return count
 
     def clear(self) -> int:
         """Switch everything off and return how many faults were on."""
         with self._lock:
-            return sum(self.off(switch.number) for switch in self.switches())
+            return sum(self.off(switch.number) for switch in self._switches)
 
     def switches(self) -> list[Switch]:
         """Return the faults that are on, in the order in which they were switched on."""
