@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -594,3 +595,14 @@ def test_faults_of_rest_meet_what_others_left() -> None:
     texts = ["rest-garble:how=html", "rest-correction:share=1", "rest-pages", "rest-cut"]
     answer = asyncio.run(FaultPlan(texts).on_request(TARGET, Answer(200, b'{"results":[]}')))
     assert answer.body.startswith(b"<html>")
+
+
+def test_page_names_every_fault_and_parameter() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "faults.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for item in CATALOGUE.values():
+        assert item.what in rows[item.name]
+        for parameter in item.parameters:
+            assert f"`{parameter.name}`" in rows[item.name]
+            assert all(word in rows[item.name] for word in parameter.choices)
+    assert all(item.what in rows[item.name] for item in SCHEDULE)
