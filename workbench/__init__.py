@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from workbench.feeds import connect, replay
     from workbench.flow.feed import Feed
     from workbench.flow.livesignals import signals
+    from workbench.history.backfill import backfill
+    from workbench.history.fetch import fetch_bars, fetch_quotes, fetch_trades
     from workbench.plots.chart import chart
     from workbench.rules.catalogue import ema_cross, structure_change, vwap_reversion, zone_breakout
     from workbench.rules.definition import enter, leave, rule
@@ -54,6 +56,7 @@ __all__ = [
     "TapeWriter",
     "Timeframe",
     "alignment",
+    "backfill",
     "bar_kind",
     "build_bars",
     "chart",
@@ -61,6 +64,9 @@ __all__ = [
     "ema_cross",
     "enter",
     "fair_value_gaps",
+    "fetch_bars",
+    "fetch_quotes",
+    "fetch_trades",
     "indicator",
     "indicators",
     "join_timeframes",
@@ -102,6 +108,7 @@ _HOME = {
     "TapeWriter": "tape",
     "Timeframe": "timeframes",
     "alignment": "study.alignment",
+    "backfill": "history.backfill",
     "bar_kind": "bars.kinds",
     "build_bars": "bars.build",
     "chart": "plots.chart",
@@ -109,6 +116,9 @@ _HOME = {
     "ema_cross": "rules.catalogue",
     "enter": "rules.definition",
     "fair_value_gaps": "study.gaps",
+    "fetch_bars": "history.fetch",
+    "fetch_quotes": "history.fetch",
+    "fetch_trades": "history.fetch",
     "indicator": "analytics.own",
     "indicators": "analytics.catalogue",
     "join_timeframes": "analytics.joining",
