@@ -599,7 +599,10 @@ def test_faults_of_rest_meet_what_others_left() -> None:
 
 def test_page_names_every_fault_and_parameter() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "faults.md").read_text("utf-8")
-    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    rows: dict[str, str] = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            rows.setdefault(line.split("`")[1], line)
     for item in CATALOGUE.values():
         assert item.what in rows[item.name]
         for parameter in item.parameters:
