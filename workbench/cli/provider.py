@@ -33,6 +33,10 @@ def sim(
     ),
     head_start: Annotated[float, typer.Option(help="Seconds of past sent first")] = 0.0,
     key: Annotated[list[str] | None, typer.Option(help="Only these keys; any by default")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help='Something that goes wrong, such as "drop:code=1006,every=300"'),
+    ] = None,
     per_minute: Annotated[int, typer.Option(help="REST requests a minute; 0 is no limit")] = 0,
     connections: Annotated[int, typer.Option(help="Connections per key and cluster")] = 0,
 ) -> None:
@@ -61,4 +65,4 @@ def sim(
 
     options = SimulatorOptions.of(given)
     with stoppable():
-        run_simulator(options, keys=keys, on_ready=ready)
+        run_simulator(options, keys=keys, faults=fault, on_ready=ready)
