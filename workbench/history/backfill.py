@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from workbench.clock import Clock, SystemClock
 from workbench.config import Settings, settings
@@ -148,20 +148,11 @@ def backfill(
         wishes = _wishes(symbols, timeframe, start, end, kind, clock.now())
         held = _held(store, config, opened)
         meter = Meter(progress, opened)
-        if isinstance(source, Archive):
-            archive = source
-        else:
-            archive = opened.enter_context(
-                open_archive(
-                    source,
-                    config=config,
-                    per_minute=per_minute,
-                    window=window,
-                    on_wait=meter.waiting,
-                    clock=clock,
-                    stop=stop,
-                )
-            )
+        archive = source
+        if not isinstance(archive, Archive):
+            pace: dict[str, Any] = {"config": config, "per_minute": per_minute, "window": window}
+            archive = open_archive(source, on_wait=meter.waiting, clock=clock, stop=stop, **pace)
+            opened.enter_context(archive)
         known = coverage or Fetches(held, clock)
         run = _Run(archive, known, meter, clock, settle, stop)
         return run.report(wishes, confirm, refresh=refresh, workers=workers)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import AuthError, ConfigError, DecodeError, ProviderError
+from workbench.errors import ConfigError
 from workbench.records import BAR, CLOSED, QUOTE, TRADE, Batch, Kind, Rows
 from workbench.sources.massive import NO_ID
-from workbench.sources.massive_pages import Aggregates, HistoricQuotes, HistoricTrades
+from workbench.sources.massive_pages import PAGES, Wanted, unusable
 from workbench.sources.massive_wire import Packs, decimal, id_number, sequences, shorts
 from workbench.sources.source import Reject
 from workbench.symbols import SymbolTable, asset_class, rest_ticker
 from workbench.timeframes import Timeframe
 
-__all__ = ["PAGE_ROWS", "MassiveRest", "Page", "PageCall", "Wanted", "base_seconds"]
+__all__ = ["PAGE_ROWS", "MassiveRest", "Page", "PageCall", "base_seconds"]
 
 #: Most base bars, trades or quotes that one call gives.
 PAGE_ROWS = 50_000
@@ -31,36 +31,6 @@ _RAW = 1000
 _CANCELS = (7, 8, 10, 11)
 _SIDE = {1: -1, 2: 1}
 _PLAIN = re.compile(r"[A-Za-z0-9.:\-_]")
-_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Wanted(Protocol):
-    """What is asked for: rows of one series with start <= time < end, ns UTC."""
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of rows."""
-        ...
-
-    @property
-    def symbol(self) -> str:
-        """The symbol, in our spelling."""
-        ...
-
-    @property
-    def timeframe(self) -> Timeframe | None:
-        """The length of bars; None for trades and quotes."""
-        ...
-
-    @property
-    def start(self) -> int:
-        """The first moment."""
-        ...
-
-    @property
-    def end(self) -> int:
-        """The moment after the last."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +185,7 @@ class MassiveRest:
         ProviderError
             If it is a refusal in the form of a good answer; AuthError for one about the plan.
         """
-        page, events, rejects = _PAGES[wanted.kind].open(body, wanted, received)
+        page, events, rejects = PAGES[wanted.kind].open(body, wanted, received)
         make = {"bar": self._bars, "trade": self._trades, "quote": self._quotes}[wanted.kind]
         exact = _times(events, wanted)
         rows = make(events, exact, wanted)
@@ -225,7 +195,7 @@ class MassiveRest:
         if backward:
             rows, exact, events = rows[::-1], exact[::-1], events[::-1]
         if (np.diff(exact) < 0).any():
-            raise _decode(wanted, "rows are not in order of time")
+            raise unusable(wanted, "rows are not in order of time")
         reached = wanted.end if not page.next_url else _reached(wanted, exact)
         within = (exact >= wanted.start) & (exact < wanted.end)
         sound, taken = _sound(wanted.kind, rows), _taken(events)
@@ -305,7 +275,7 @@ def _times(events: list[Any], wanted: Wanted) -> npt.NDArray[np.int64]:
             return np.array([e.t for e in events], np.int64) * _MS
         return np.array([e.sip_timestamp or e.participant_timestamp for e in events], np.int64)
     except OverflowError:
-        raise _decode(wanted, "a time is none") from None
+        raise unusable(wanted, "a time is none") from None
 
 
 def _reached(wanted: Wanted, exact: npt.NDArray[np.int64]) -> int:
@@ -338,85 +308,3 @@ def _sound(kind: Kind, rows: Rows) -> npt.NDArray[np.bool_]:
 def _taken(events: list[Any]) -> npt.NDArray[np.bool_]:
     """Return which trades were taken back."""
     return np.array([getattr(e, "correction", 0) in _CANCELS for e in events], np.bool_)
-
-
-def _decode(wanted: Wanted, what: str) -> DecodeError:
-    return DecodeError(
-        f"a page of {wanted.kind}s of {wanted.symbol} cannot be used: {what}",
-        symbol=wanted.symbol,
-        source="massive",
-    )
-
-
-class _Pages:
-    """Decode pages of one kind; row by row where one of them spoils the whole."""
-
-    def __init__(self, whole: Any) -> None:
-        self._counted = whole is Aggregates
-        self._whole = msgspec.json.Decoder(whole)
-        self._one = msgspec.json.Decoder(whole.row)
-
-    def open(
-        self, body: bytes, wanted: Wanted, received: int
-    ) -> tuple[Any, list[Any], list[Reject]]:
-        rejects: list[Reject] = []
-        try:
-            page = self._whole.decode(body)
-            events = page.results
-        except _WRONG as error:
-            page, events = self._salvage(body, wanted, received, rejects, error)
-        if page.status not in ("OK", "DELAYED"):
-            raise _refusal(page, wanted)
-        if events is msgspec.UNSET or events is None:
-            if not (self._counted and events is msgspec.UNSET and page.resultsCount == 0):
-                raise _decode(wanted, "it has no results")
-            events = []
-        found = len(events) + len(rejects)
-        if self._counted and page.resultsCount is not None and page.resultsCount != found:
-            raise _decode(wanted, f"it announces {page.resultsCount} rows and has {found}")
-        return page, events, rejects
-
-    def _salvage(
-        self, body: bytes, wanted: Wanted, received: int, rejects: list[Reject], cause: Exception
-    ) -> tuple[Any, list[Any]]:
-        try:
-            page = _LOOSE.decode(body)
-        except _WRONG:
-            raise _decode(wanted, f"not such a page ({str(cause)[:120]})") from None
-        events = []
-        for raw in page.results or ():
-            try:
-                events.append(self._one.decode(raw))
-            except _WRONG as error:
-                rejects.append(Reject("malformed", str(error)[:200], bytes(raw)[:_RAW], received))
-        return page, events
-
-
-class _LoosePage(msgspec.Struct):
-    status: str = ""
-    resultsCount: int | None = None
-    results: list[msgspec.Raw] | None = None
-    next_url: str | None = None
-    error: str = ""
-    message: str = ""
-
-
-_LOOSE = msgspec.json.Decoder(_LoosePage)
-_PAGES = {
-    "bar": _Pages(Aggregates),
-    "trade": _Pages(HistoricTrades),
-    "quote": _Pages(HistoricQuotes),
-}
-
-
-def _refusal(page: Any, wanted: Wanted) -> ProviderError | DecodeError:
-    text = (page.error or page.message)[:200]
-    if not page.status and not text:
-        return _decode(wanted, "it has no status")
-    kind = AuthError if page.status == "NOT_AUTHORIZED" else ProviderError
-    return kind(
-        f"massive refused {wanted.kind}s of {wanted.symbol}: {text or page.status}",
-        symbol=wanted.symbol,
-        source="massive",
-        status=page.status or None,
-    )
