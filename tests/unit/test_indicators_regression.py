@@ -112,7 +112,7 @@ def test_values_of_talib(length: int) -> None:
     assert off(slopes, talib.LINEARREG_SLOPE(close, length)) < 1e-8  # theirs is less exact
 
 
-@pytest.mark.parametrize("length", [2, 3, 14, 65])
+@pytest.mark.parametrize("length", [2, 3, 14, 28, 29, 32, 33, 65])
 def test_exact_lines(length: int) -> None:
     close = walk(220, 2)
     rows = range(length - 1, len(close))
@@ -161,6 +161,14 @@ def test_closes_that_are_all_equal(value: float) -> None:
     np.testing.assert_array_equal(made("forecast", length=5).values(close)[4:, 0], value)
 
 
+@pytest.mark.parametrize("length", [3, 5, 14, 32, 33, 49])
+def test_a_perfect_line_is_known_in_any_window(length: int) -> None:
+    lines = made("linreg", length=length).values(np.arange(200.0) * 0.25 + 3.0)[length - 1 :]
+    assert (lines[:, 4] == np.inf).all()
+    assert (lines[:, 5] == 0.0).all()
+    assert (lines[:, 3] == 1.0).all()
+
+
 def test_a_perfect_line() -> None:
     rising = made("linreg", length=5).values(np.arange(100.0) * 0.5)[4:]
     np.testing.assert_allclose(rising[:, 1], 0.5, rtol=1e-14)
@@ -172,16 +180,18 @@ def test_a_perfect_line() -> None:
     assert (of_two[:, 4:] == 0.0).all()
 
 
-def test_a_jump_leaves_no_trace() -> None:
+@pytest.mark.parametrize("length", [20, 50])
+def test_a_jump_leaves_no_trace(length: int) -> None:
     """Right after a jump of 1e9 has left the window, values are exact again."""
     close = walk(300, 3)
     close[100:] += 1e9
     close[200:] -= 1e9
-    length = 20
     ours = made("linreg", length=length).values(close)
-    for i in (121, 130, 160, 219, 221, 230, 280):
+    slopes = made("slope", length=length).values(close)[:, 0]
+    for i in (99 + length, 110 + length, 160, 199 + length, 200 + length, 230, 280):
         exact = exact_line(close[i - length + 1 : i + 1].tolist())
         assert ours[i, 1] == pytest.approx(exact["slope"], rel=1e-9)
+        assert slopes[i] == pytest.approx(exact["slope"], rel=1e-9)
         assert ours[i, 3] == pytest.approx(exact["r2"], rel=1e-9)
         assert ours[i, 5] == pytest.approx(exact["error"], rel=1e-9)
 
@@ -195,7 +205,7 @@ def test_too_short_a_line_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("length", [2, 14, 150])
+@pytest.mark.parametrize("length", [2, 14, 31, 150])
 def test_any_split_gives_the_same_bits(name: str, length: int) -> None:
     chosen = made(name, length=length)
     close = walk(700, 4)
@@ -211,3 +221,14 @@ def test_any_split_gives_the_same_bits(name: str, length: int) -> None:
         parts.append(run.columns([close[at : at + step]]))
         at += step
     assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("length", [14, 600])
+def test_many_rows_give_the_bits_of_one_by_one(name: str, length: int) -> None:
+    """More rows than are taken at a time, and windows that are longer than that."""
+    chosen = made(name, length=length)
+    close = walk(1_700, 6)
+    run = chosen.start()
+    single = np.concatenate([run.columns([close[i : i + 1]]) for i in range(len(close))])
+    assert single.tobytes() == chosen.values(close).tobytes()

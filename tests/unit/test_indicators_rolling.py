@@ -134,7 +134,7 @@ def exact_moments(
     )
 
 
-@pytest.mark.parametrize("length", [2, 5, 30, 100])
+@pytest.mark.parametrize("length", [2, 5, 16, 17, 30, 100])
 def test_exact_spread_and_relation(length: int) -> None:
     x, y = walk(220, 8), walk(220, 9)
     rows = range(length - 1, len(x))
@@ -194,12 +194,18 @@ def test_what_does_not_move_has_values() -> None:
     assert (made("beta", length=7).values(zeros, zeros)[7:] == 0.0).all()
 
 
-def test_spread_comes_back_to_zero_after_a_jump() -> None:
+@pytest.mark.parametrize("length", [10, 40])
+@pytest.mark.parametrize("at", [100, 120, 79])
+def test_spread_comes_back_to_zero_after_a_jump(length: int, at: int) -> None:
+    """Wherever in a block it is."""
     close = np.full(300, 3.7)
-    close[100] = 1e9
-    variance = made("variance", length=10).values(close)[:, 0]
-    assert (variance[100:110] > 1e15).all()
-    assert (variance[110:] == 0.0).all()
+    close[at] = 1e9
+    for name in ("variance", "covariance"):
+        chosen = made(name, length=length)
+        spread = chosen.values(*[close] * len(chosen.inputs))[:, 0]
+        assert (spread[length - 1 : at] == 0.0).all()
+        assert (spread[at : at + length] > 1e15).all()
+        assert (spread[at + length :] == 0.0).all()
 
 
 def test_samples_need_two_values() -> None:
@@ -230,3 +236,14 @@ def test_any_split_gives_the_same_bits(name: str, length: int) -> None:
         parts.append(run.columns([column[at : at + step] for column in given]))
         at += step
     assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("name", ["variance", "zscore", "covariance", "correlation", "beta"])
+@pytest.mark.parametrize("length", [5, 30, 600])
+def test_many_rows_give_the_bits_of_one_by_one(name: str, length: int) -> None:
+    """More rows than are taken at a time, and windows that are longer than that."""
+    chosen = made(name, length=length)
+    given = columns(chosen, 1_700, 14)
+    run = chosen.start()
+    single = [run.columns([c[i : i + 1] for c in given]) for i in range(len(given[0]))]
+    assert np.concatenate(single).tobytes() == chosen.values(*given).tobytes()
