@@ -84,10 +84,14 @@ def running(faults: Spoiled) -> Iterator[RunningSimulator]:
         yield simulator
 
 
-@pytest.fixture
-def archive(running: RunningSimulator, faults: Spoiled) -> Iterator[Archive]:
+@pytest.fixture(autouse=True)
+def _unspoiled(faults: Spoiled) -> None:
     faults.spoil.clear()
     faults.targets.clear()
+
+
+@pytest.fixture
+def archive(running: RunningSimulator) -> Iterator[Archive]:
     rest = Rest(running.rest_url, key=KEY, backoff=0.001)
     with Archive("here", rest, MassiveRest(page_rows=100)) as opened:
         yield opened
@@ -214,7 +218,6 @@ def test_pages_that_stay_spoiled_end_in_an_error_not_in_short_data(
 def test_many_symbols_at_once_and_one_that_fails(
     running: RunningSimulator, faults: Spoiled, tmp_path: Path
 ) -> None:
-    faults.spoil.clear()
     told: list[Progress] = []
     fetched = fetch_many(
         ["SPY", "BTC-USD", "ETH-USD"],
@@ -244,9 +247,7 @@ def test_a_wrong_key_is_an_auth_error(running: RunningSimulator, tmp_path: Path)
 def test_a_limit_paces_all_requests(
     running: RunningSimulator, faults: Spoiled, tmp_path: Path
 ) -> None:
-    faults.spoil.clear()
     waits: list[float] = []
-    faults.targets.clear()
     fetch_bars(
         "BTC-USD",
         start=sunday(),
