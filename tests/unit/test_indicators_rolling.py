@@ -125,12 +125,12 @@ def exact_moments(
     """Return mean of x, and sums of squared deviations of x, of y, and of their products."""
     x, y = [Fraction(v) for v in xs], [Fraction(v) for v in ys]
     n = len(x)
-    mx, my = sum(x) / n, sum(y) / n
+    mx, my = sum(x, Fraction()) / n, sum(y, Fraction()) / n
     return (
         mx,
-        sum((v - mx) ** 2 for v in x),
-        sum((v - my) ** 2 for v in y),
-        sum((v - mx) * (w - my) for v, w in zip(x, y, strict=True)),
+        sum(((v - mx) ** 2 for v in x), Fraction()),
+        sum(((v - my) ** 2 for v in y), Fraction()),
+        sum(((v - mx) * (w - my) for v, w in zip(x, y, strict=True)), Fraction()),
     )
 
 

@@ -165,11 +165,14 @@ def _add_rises(values, old, new, weight, line, row, rows):
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_four(values, old, new, weight, rise, line, row, rows):
-    """Add four such pairs, the outer one first, each weighing `rise` less than the one before."""
+def _add_four(values, old, new, weight, rise, fourth, line, row, rows):
+    """Add four such pairs, the outer one first.
+
+    The second and third weigh `rise` less than the one before each, the last one `fourth`.
+    """
     a, b, c = np.uint64(old), np.uint64(new - 3), np.uint64(row)
     two, three = np.uint64(2), np.uint64(3)
-    second, third, fourth = weight - rise, weight - 2.0 * rise, weight - 3.0 * rise
+    second, third = weight - rise, weight - 2.0 * rise
     for j in range(rows):
         k = np.uint64(j)
         low, high = a + k, b + k
@@ -187,15 +190,18 @@ def _short_slopes(s, close, line, length, rise):
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
     values = np.empty(length - 1 + min(n, ROWS))
     last = length - 1
+    half = length // 2
     for i in range(0, n, ROWS):
         rows = min(n - i, ROWS)
         lay(values, s["ring"], close, place, length, i, i + rows)
         line[i : i + rows] = 0.0
         k = 0
-        while k + 4 <= length // 2:
-            _add_four(values, k, last - k, rise * (0.5 * last - k), rise, line, i, rows)
+        while k + 3 <= half:  # three are done faster with a fourth that weighs nothing
+            weight = rise * (0.5 * last - k)
+            fourth = weight - 3.0 * rise if k + 4 <= half else 0.0
+            _add_four(values, k, last - k, weight, rise, fourth, line, i, rows)
             k += 4
-        while k < length // 2:
+        while k < half:
             _add_rises(values, k, last - k, rise * (0.5 * last - k), line, i, rows)
             k += 1
     line[:waiting] = np.nan
