@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         True,
         description="Whether trade conditions decide what a trade sets in a bar",
     )
+    rest_per_minute: int = Field(
+        5, ge=0, le=100_000, description="Requests for history a minute and key; 0 is no limit"
+    )
     window_bars: int = Field(
         2000, ge=10, le=1_000_000, description="Bars kept in memory for each watched series"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -172,7 +171,9 @@ def warming() -> Iterator[None]:
         yield
         return
     child = subprocess.Popen(  # noqa: S603 - this very interpreter and module
-        [sys.executable, "-m", "workbench.warmup", *_steps()], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "workbench.warmup", *_steps()],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl+C is for the parent, which ends this
     )
     try:
         yield
@@ -211,7 +212,6 @@ def _run_in(count: int, names: list[str]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the parent, which ends this
     if hasattr(os, "nice"):
         os.nice(10)
     for name in _run(sys.argv[1:], _steps()):

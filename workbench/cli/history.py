@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["backfill"]
 
 
-@flags("api_key", "rest_url", "data_dir")
+@flags("api_key", "rest_url", "rest_per_minute", "data_dir")
 def backfill(
     *,
     config: Settings,
@@ -33,9 +33,6 @@ def backfill(
         str, typer.Option(help="massive, sim for a simulator of its own, or an address")
     ] = "massive",
     store: Annotated[Path | None, typer.Option(help="The store; that of the settings")] = None,
-    per_minute: Annotated[
-        int | None, typer.Option(help="Requests a minute; what the settings say by default")
-    ] = None,
     refresh: Annotated[bool, typer.Option(help="Fetch again what is known to be whole")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking")] = False,
 ) -> None:
@@ -52,18 +49,9 @@ def backfill(
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         report = run(
-            symbols,
-            timeframe,
-            start=start,
-            end=end,
-            source=source,
-            store=path,
-            kind=_kind(kind),
-            confirm=confirm,
-            refresh=refresh,
-            config=config,
-            per_minute=per_minute,
-        )
+            symbols, timeframe, start=start, end=end, source=source, store=path,
+            kind=_kind(kind), confirm=confirm, refresh=refresh, config=config,
+        )  # fmt: skip
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except KeyboardInterrupt:

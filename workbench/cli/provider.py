@@ -57,12 +57,13 @@ def sim(
         given["symbols"] = tuple(symbols)
     keys = {name: Entitlement() for name in key} if key else None
 
-    def ready(simulator: Any) -> None:
-        console.print(f"simulator: {simulator.url}/stocks, {simulator.url}/crypto")
-        console.print(f"           {simulator.rest_url}")
-        console.print(f"symbols:   {', '.join(simulator.market.symbols)}")
-        console.print("[dim]Ctrl+C stops it[/dim]")
-
     options = SimulatorOptions.of(given)
     with stoppable():
-        run_simulator(options, keys=keys, faults=fault, on_ready=ready)
+        run_simulator(options, keys=keys, faults=fault, on_ready=_ready)
+
+
+def _ready(simulator: Any) -> None:
+    console.print(f"simulator: {simulator.url}/stocks, {simulator.url}/crypto")
+    console.print(f"           {simulator.rest_url}")
+    console.print(f"symbols:   {', '.join(simulator.market.symbols)}")
+    console.print("[dim]Ctrl+C stops it[/dim]")

@@ -25,7 +25,6 @@ __all__ = ["Archive", "open_archive"]
 
 log = logging.getLogger("workbench.history.archive")
 
-_FREE_PLAN = 5
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -230,7 +229,7 @@ def open_archive(
         name = urlsplit(base).netloc
     local = urlsplit(base).hostname in _LOOPBACK
     if per_minute is None:
-        per_minute = 0 if local else int(getattr(config, "rest_per_minute", _FREE_PLAN))
+        per_minute = 0 if local else config.rest_per_minute
     limit: Limit = NoLimit()
     if per_minute > 0:
         path = limits or config.data_dir / "limits.db"

@@ -75,10 +75,16 @@ def strip_plot(strips: Sequence[Strip], *, dark: bool = False) -> Any:
                 ("series", "@series"), ("state", state), ("learned", "@learned"),
             ])
         )  # fmt: skip
+    return _framed(hv.Overlay(layers), strips, colors.background)
+
+
+def _framed(layers: Any, strips: Sequence[Strip], background: str) -> Any:
+    import holoviews as hv
+
     ends = [time for _, low, high, _ in strips for time in (low, high)] or [0, 10**9]
     low, high = (np.datetime64(time, "ns").astype("M8[ms]") for time in (min(ends), max(ends)))
     names = [name for name, _, _, _ in reversed(strips)]
-    return hv.Overlay(layers).opts(
+    return layers.opts(
         hv.opts.Overlay(
             responsive=True,
             height=max(230, 90 + 26 * len(strips)),
@@ -87,7 +93,7 @@ def strip_plot(strips: Sequence[Strip], *, dark: bool = False) -> Any:
             yticks=list(enumerate(names)) or [(0, "")],
             xlim=(low, high),
             ylim=(-0.6, max(1, len(strips)) - 0.4),
-            bgcolor=colors.background,
+            bgcolor=background,
             legend_position="right",
             toolbar="above",
         )
