@@ -18,6 +18,7 @@ demo: $(VENV)/.installed ## Live candles in the browser, without any key (ARGS="
 	@exec $(BIN)/workbench demo $(ARGS)
 
 test: $(VENV)/.test browser lint ## Style, types, import layers and all tests
+	@$(BIN)/workbench warm
 	@if .ci/chromium; then exec $(BIN)/python -m pytest $(ARGS); \
 	else exec $(BIN)/python -m pytest -m 'not browser' $(ARGS); fi
 
