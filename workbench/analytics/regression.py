@@ -64,6 +64,7 @@ SPECS: tuple[Spec, ...] = (
         "length - 2. Closes that are all equal have slope, R2, t and error 0; a line without "
         "any error has an infinite t with the sign of its slope. Of two bars t and error are "
         "0, since nothing is left to judge them by.",
+        drawn=("value",),
         source=_LEAST_SQUARES + "; t and error: Fisher 1922, The goodness of fit of regression "
         "formulae",
         gaps=True,
@@ -91,6 +92,7 @@ SPECS: tuple[Spec, ...] = (
         pane="price",
         text="The end of the straight line nearest to the last closes, and lines some "
         "deviations above and below it; with its rise per bar.",
+        drawn=("middle", "upper", "lower"),
         source="Raff 1991, Trading the regression channel; here with deviations for its width",
     ),
     _single(
