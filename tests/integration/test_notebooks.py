@@ -31,7 +31,7 @@ def run(path: Path, folder: Path, *more: tuple[str, str]) -> Cells:
         notebook.cells.append(cell)
     client = NotebookClient(
         notebook,
-        timeout=90,
+        timeout=240,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     )
@@ -91,6 +91,19 @@ def live(cells: Cells) -> None:
     assert outputs(cells["closed"]) == "'closed'"
 
 
+def research(cells: Cells) -> None:
+    assert outputs(cells["kinds"]).count(": 0") == 0, "every kind has bars"
+    assert "stochrsi" in outputs(cells["catalogue"], "text/html")
+    assert outputs(cells["bollinger"], "text/html").count("+00:00") == 5
+    assert "splits" in outputs(cells["own"])
+    assert outputs(cells["look"]) in ("('leaks', 'clean')", "('repaints', 'clean')")
+    assert "swing" in outputs(cells["structure"], "text/html")
+    assert "HVN" in outputs(cells["profile"], "text/html")
+    assert "EMA 5 crossed EMA 15" in outputs(cells["rule"], "text/html")
+    assert "the same bits" in outputs(cells["verify"])
+    assert "application/vnd.holoviews_exec.v0+json" in cells["chart"].outputs[-1].data
+
+
 #: What is to be seen, and cells to run at the end, of the notebooks that promise something.
 EXPECTED: dict[str, tuple[Callable[[Cells], None], tuple[tuple[str, str], ...]]] = {
     "01_live.ipynb": (
@@ -100,6 +113,7 @@ EXPECTED: dict[str, tuple[Callable[[Cells], None], tuple[tuple[str, str], ...]]]
             ("closed", "feed.close()\nfeed.health.state"),
         ),
     ),
+    "02_research.ipynb": (research, ()),
 }
 
 
