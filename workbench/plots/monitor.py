@@ -252,13 +252,28 @@ class Monitor(pn.viewable.Viewer):
                 self.param.update(symbol=self.chart.symbol, timeframe=self.chart.timeframe)
             raise
         if "chosen" in names:
-            self.chart.overlays = self._drawn()
+            self._choose()
         if "dark" in names:
             self.chart.dark = self.dark
         self._reflect()
         if pn.state.location is not None:
             colors = "dark" if self.dark else "light"
             pn.state.location.update_query(symbol=self.symbol, tf=self.timeframe, theme=colors)
+
+    def _choose(self) -> None:
+        """Draw what is chosen; on a server compile it first in a thread, if it must be."""
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
+            self.chart.overlays = self._drawn()
+            return
+
+        async def draw() -> None:
+            for one in self._drawn():
+                if hasattr(one, "prepare"):
+                    await asyncio.to_thread(one.prepare)
+            self.chart.overlays = self._drawn()
+
+        pn.state.execute(draw)
 
     def _reflect(self) -> None:
         """Show in all parts what is chosen now."""
