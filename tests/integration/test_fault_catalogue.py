@@ -155,7 +155,7 @@ def switch_on(sim: RunningSimulator, text: str, **more: Any) -> int:
 def test_feed_stays_through_what_is_only_odd(
     sim: RunningSimulator, poll_for: Poll, fault: str
 ) -> None:
-    with feed_of(sim.url) as feed:
+    with feed_of(sim.url, silence_seconds=20.0) as feed:
         before = sim.faults.counts().get(fault.partition(":")[0], 0)
         switch_on(sim, fault)
         wanted = 2 if "count=2" in fault else 3

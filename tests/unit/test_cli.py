@@ -20,7 +20,9 @@ from workbench.config import Settings
 from workbench.store.store import open_store
 from workbench.tape import TapeReader
 
-COMMANDS = ("demo", "monitor", "record", "replay", "sim", "doctor", "warm")
+COMMANDS = (
+    *("demo", "monitor", "record", "replay", "verify", "backfill", "sim", "doctor", "warm"),
+)
 WORKBENCH = [sys.executable, "-c", "from workbench.cli import main; main()"]
 
 
