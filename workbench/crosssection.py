@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from workbench.analytics.configured import Indicator
 from workbench.analytics.inputs import check_order, columns
-from workbench.analytics.run import Values, compute_columns
+from workbench.analytics.run import Ready, Values
 from workbench.errors import ConfigError
 from workbench.kernels.dispatch import all_finite
 from workbench.records import Rows
@@ -67,44 +67,51 @@ def panel(
         indicator.prepare()
     count = min(workers or os.cpu_count() or 1, max(1, len(bars)))
     quiet = len(bars) < 200 if progress is None else not progress
-    room = _Room()
+    plan = _Plan(indicators)
     with ThreadPoolExecutor(count, thread_name_prefix="workbench-panel") as pool:
-        work = pool.map(lambda symbol: _one(symbol, bars[symbol], indicators, room), bars)
+        work = pool.map(lambda symbol: plan.table(symbol, bars[symbol]), bars)
         tables = list(tqdm(work, total=len(bars), unit="symbol", disable=quiet))
     return dict(zip(bars, tables, strict=True))
 
 
-class _Room(threading.local):
-    """Memory to compute in, a piece for each thread: fresh memory costs more than the sums."""
+class _Plan(threading.local):
+    """What is the same for every symbol, and memory to compute in, made once for each thread.
 
-    def __init__(self) -> None:
+    Fresh memory, names and records for each call cost more than the sums themselves.
+    """
+
+    def __init__(self, indicators: Sequence[Indicator]) -> None:
+        self._ready = [Ready(indicator) for indicator in indicators]
+        self._names = list(dict.fromkeys(name for i in indicators for name in i.inputs))
+        self._reads = [[self._names.index(n) for n in i.inputs] for i in indicators]
+        self._keys = pd.Index([key for i in indicators for key in i.keys])
         self._flat = np.empty(0)
 
-    def of(self, rows: int, width: int) -> Values:
+    def table(self, symbol: str, bars: pd.DataFrame | Rows) -> pd.DataFrame:
+        """Return the values over the bars of a symbol."""
+        check_order(bars, symbol)
+        n = len(bars)
+        read = columns(bars, self._names, timezone(symbol), symbol)
+        finite = all(all_finite(column) for column in read if column.dtype == np.float64)
+        # Column by column, so that the table needs no copy.
+        table = np.empty((len(self._keys), n))
+        at = 0
+        for ready, reads in zip(self._ready, self._reads, strict=True):
+            given = [read[place] for place in reads]
+            if ready.width == 1:
+                ready.fill(given, table[at].reshape(n, 1), finite=finite)
+            else:
+                out = self._room(n, ready.width)
+                ready.fill(given, out, finite=finite)
+                table[at : at + ready.width] = out.T
+            at += ready.width
+        index = bars.index if isinstance(bars, pd.DataFrame) else _times(bars)
+        return pd.DataFrame(table.T, index=index, columns=self._keys, copy=False)
+
+    def _room(self, rows: int, width: int) -> Values:
         if len(self._flat) < rows * width:
             self._flat = np.empty(rows * width)
         return self._flat[: rows * width].reshape(rows, width)
-
-
-def _one(
-    symbol: str, bars: pd.DataFrame | Rows, indicators: Sequence[Indicator], room: _Room
-) -> pd.DataFrame:
-    check_order(bars, symbol)
-    zone = timezone(symbol)
-    names = list(dict.fromkeys(name for i in indicators for name in i.inputs))
-    read = dict(zip(names, columns(bars, names, zone, symbol), strict=True))
-    finite = all(all_finite(column) for column in read.values() if column.dtype == np.float64)
-    keys = [key for i in indicators for key in i.keys]
-    # Column by column, so that the table needs no copy.
-    table = np.empty((len(keys), len(bars)))
-    at = 0
-    for indicator in indicators:
-        out = room.of(len(bars), len(indicator.keys))
-        compute_columns(indicator, [read[n] for n in indicator.inputs], out, finite=finite)
-        table[at : at + out.shape[1]] = out.T
-        at += out.shape[1]
-    index = bars.index if isinstance(bars, pd.DataFrame) else _times(bars)
-    return pd.DataFrame(table.T, index=index, columns=keys, copy=False)
 
 
 def _times(bars: Rows) -> pd.DatetimeIndex:

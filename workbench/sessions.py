@@ -43,8 +43,13 @@ def day_numbers(times: npt.NDArray[np.int64], zone: str) -> npt.NDArray[np.int64
     """
     if zone == "UTC":
         return times // _DAY + 1
+    if not len(times):
+        return np.zeros(0, np.int64)
     starts = _midnights(zone)
-    return np.searchsorted(starts, times, side="right").astype(np.int64)
+    # Among the few days there are, rather than among all of a century, for each time.
+    low, high = np.searchsorted(starts, [times.min(), times.max()], side="right")
+    found = np.searchsorted(starts[low:high], times, side="right")
+    return np.asarray(found + low, np.int64)
 
 
 @lru_cache(maxsize=8)

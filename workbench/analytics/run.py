@@ -19,7 +19,7 @@ from workbench.sessions import timezone
 if TYPE_CHECKING:
     from workbench.analytics.configured import Indicator
 
-__all__ = ["Columns", "Run", "Runs", "Values", "compute", "compute_columns"]
+__all__ = ["Columns", "Ready", "Run", "Runs", "Values", "compute", "compute_columns"]
 
 Values = npt.NDArray[np.float64]
 Columns = Sequence[npt.NDArray[Any]]
@@ -228,6 +228,35 @@ class Runs:
             cell[0] = value
             good = good and value - value == 0.0
         return good
+
+
+class Ready:
+    """An indicator made ready to be run over many series, each from a fresh state.
+
+    Parameters
+    ----------
+    indicator : Indicator
+
+    Attributes
+    ----------
+    width : int
+        Outputs.
+    """
+
+    def __init__(self, indicator: Indicator) -> None:
+        spec = indicator.spec
+        self.indicator = indicator
+        self.width = len(spec.outputs)
+        self._kernel, self._bars = spec.kernel, bars_type(spec.inputs)
+        self._p, self._s = _record(indicator), _state(indicator)
+
+    def fill(self, given: Columns, out: Values, *, finite: bool) -> None:
+        """Write the values over columns, as `inputs.columns` gives them, to `out`."""
+        state = np.zeros_like(self._s)
+        if finite:
+            self._kernel(self._p, state, self._bars(*given), out)
+        else:
+            _fill(self.indicator, self._p, state, given, out)
 
 
 def compute(
