@@ -211,7 +211,7 @@ def test_what_waited_in_vain_is_told_and_what_is_too_late_too() -> None:
 def test_a_real_day_keeps_its_volume(shared_data: Path) -> None:
     found = sorted((shared_data / "equity" / "tick" / "spy").glob("*trade.zip"))
     if not found:
-        pytest.skip("no trades of SPY in the data")
+        pytest.fail("no trades of SPY in the data")
     rows = marked(read_trades(found[0])[0].trades, rules_for("SPY"))
     bars, (lost, volume) = tape_bars(rows, "1m")
     nothing = (rows["flags"] & NO_VOLUME) != 0

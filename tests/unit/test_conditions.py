@@ -134,7 +134,7 @@ def test_real_trades_of_a_day(shared_data: Path) -> None:
     """Some may not set all; those without a condition may."""
     found = sorted((shared_data / "equity" / "tick" / "spy").glob("*trade.zip"))
     if not found:
-        pytest.skip("no trades of SPY in the data")
+        pytest.fail("no trades of SPY in the data")
     rows = read_trades(found[0])[0].trades
     allowed = eligibility(rows, US_EQUITIES)
     assert (allowed != ALL).any()

@@ -128,7 +128,7 @@ def test_real_quotes(shared_data: Path) -> None:
     found = sorted((shared_data / "crypto" / "binance_raw_ws").rglob("*btc*"))
     readings = [r for path in found[:1] for r in read_trades(path) if len(r.quotes)]
     if not readings:
-        pytest.skip("no quotes in the data")
+        pytest.fail("no quotes in the data")
     rows = readings[0].quotes[:20_000]
     bars = quote_bars(rows, "1m", "mid")
     assert bars["count"].sum() == len(quote_trades(rows))
