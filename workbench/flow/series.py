@@ -51,16 +51,15 @@ class Series:
 
     def add(self, bars: Rows) -> None:
         """Take closed and revised bars of this series, in order of emission."""
-        start = 0
-        last = self.window.last_time
-        for i in range(len(bars)):
-            time = int(bars["time"][i])
-            if bars["state"][i] == REVISED or time <= last:
-                self._append(bars[start:i])
-                self._amend(bars[i : i + 1])
-                start = i + 1
-            last = max(last, time)
-        self._append(bars[start:])
+        times = bars["time"]
+        before = np.maximum.accumulate(np.append(self.window.last_time, times[:-1]))
+        older = (bars["state"] == REVISED) | (times <= before)
+        cuts = np.flatnonzero(np.diff(older)) + 1
+        for some, amend in zip(np.split(bars, cuts), np.split(older, cuts), strict=True):
+            if len(some) and amend[0]:
+                self._amend(some)
+            else:
+                self._append(some)
 
     def restart(self, bars: Rows) -> None:
         """Hold these closed bars instead, and run the indicators over them anew."""
@@ -71,31 +70,47 @@ class Series:
         if len(bars):
             self.window.close(bars, self._runs.add(bars))
 
-    def _amend(self, bar: Rows) -> None:
-        """Put a bar in place of its older revision, or between older bars."""
-        held = self.window.closed()
-        time = int(bar["time"][0])
-        row = int(np.searchsorted(held["time"], time))
-        known = row < len(held) and int(held["time"][row]) == time
+    def _amend(self, bars: Rows) -> None:
+        """Put bars in place of their older revisions, or between older bars.
+
+        Indicators go back once, to the oldest of them: what it costs is the way from there.
+        """
+        bars = bars[np.lexsort((bars["revision"], bars["time"]))]
+        bars = bars[np.append(bars["time"][1:] != bars["time"][:-1], True)]
+        held = min(len(self.window), self.window.capacity)
         # Counts of a run are absolute; the window holds the last of them.
-        gone = self._runs.count - len(held) if self._runs else 0
-        if not known and row == 0 and gone:
-            return  # older than the window: the store has it
-        first = row
-        if self._runs:
-            first = self._runs.reach(gone + row) - gone
-            if first < 0:  # the state of its time is gone: only the bar itself is amended
-                if known:
-                    self.window.revise(row, bar, self.window.values()[row : row + 1])
+        gone = self._runs.count - held if self._runs else 0
+        first = self.window.find(int(bars["time"][0]))
+        if first == 0 and gone:  # what is older than the window is in the store
+            bars = bars[bars["time"] >= self.window.first_time]
+            if not len(bars):
                 return
-            self._runs.rollback(gone + first)
-        before = self.window.values()[:first]
-        if known:
-            held[row] = bar[0]
-            self.window.revise(first, held[first:], self._runs.add(held[first:]))
-        else:
-            held = np.insert(held, row, bar[0])
-            self.window.replace(held, np.concatenate([before, self._runs.add(held[first:])]))
+            first = self.window.find(int(bars["time"][0]))
+        start = first
+        if self._runs:
+            start = self._runs.reach(gone + first) - gone
+            if start < 0:  # the state of its time is gone: only the bars themselves are amended
+                self._overwrite(bars)
+                return
+            self._runs.rollback(gone + start)
+        tail = self.window.tail(start)
+        rows = np.searchsorted(tail["time"], bars["time"])
+        known = rows < len(tail)
+        known[known] = tail["time"][rows[known]] == bars["time"][known]
+        tail[rows[known]] = bars[known]
+        if known.all():
+            self.window.revise(start, tail, self._runs.add(tail))
+            return
+        tail = np.insert(tail, rows[~known], bars[~known])
+        self.window.replace(tail, self._runs.add(tail), start)
+
+    def _overwrite(self, bars: Rows) -> None:
+        """Put bars in place of their older revisions, and leave the indicators as they are."""
+        for i in range(len(bars)):
+            row = self.window.find(int(bars["time"][i]))
+            old = self.window.tail(row)[:1]
+            if len(old) and old["time"][0] == bars["time"][i]:
+                self.window.revise(row, bars[i : i + 1], self.window.values()[row : row + 1])
 
     def form(self, bars: Rows) -> None:
         """Show the bars that are not closed, oldest first."""

@@ -162,20 +162,40 @@ class Window:
             self._values[row:end] = values
             self._changed[row:end] = self._version
 
-    def replace(self, bars: Rows, values: npt.NDArray[np.float64]) -> None:
-        """Hold these bars instead, renumbered: for bars that came in between older ones."""
-        bars, values = bars[-self.capacity :], values[-self.capacity :]
+    def replace(self, bars: Rows, values: npt.NDArray[np.float64], row: int = 0) -> None:
+        """Hold these bars from a row of :meth:`closed` on: others came in between older ones.
+
+        They are renumbered, so that whoever reads asks for all of them again.
+        """
         with self._lock:
             self._version += 1
             self._epoch += 1
-            n = len(bars)
-            self._reserve(n)
-            self._bars[:n] = bars
-            self._values[:n] = values
-            self._changed[:n] = self._version
-            self._length = n
+            row += max(0, self._length - self.capacity)
+            bars, values = bars[-self.capacity :], values[-self.capacity :]
+            end = row + len(bars)
+            if end > self._limit:  # make room as appending does
+                drop = end - self.capacity
+                for array in (self._bars, self._values, self._changed):
+                    array[: row - drop] = array[drop:row].copy()
+                row, end = row - drop, self.capacity
+            self._reserve(end)
+            self._bars[row:end] = bars
+            self._values[row:end] = values
+            self._changed[:end] = self._version
+            self._length = end
             self._base = 0
             self._forming = 0
+
+    def find(self, time: int) -> int:
+        """Return the row of :meth:`closed` with a time, or where it would be put."""
+        first = max(0, self._length - self.capacity)
+        return int(np.searchsorted(self._bars["time"][first : self._length], time))
+
+    def tail(self, row: int) -> Rows:
+        """Return a copy of the closed bars from a row of :meth:`closed` on."""
+        with self._lock:
+            first = max(0, self._length - self.capacity)
+            return self._bars[first + row : self._length].copy()
 
     def closed(self) -> Rows:
         """Return a copy of the closed bars held, oldest first."""
@@ -191,6 +211,12 @@ class Window:
     def last_time(self) -> int:
         """Start of the newest closed bar in ns UTC; before all times if there is none."""
         return int(self._bars["time"][self._length - 1]) if self._length else -(1 << 62)
+
+    @property
+    def first_time(self) -> int:
+        """Start of the oldest closed bar in ns UTC; after all times if there is none."""
+        first = max(0, self._length - self.capacity)
+        return int(self._bars["time"][first]) if self._length else 1 << 62
 
     def since(self, epoch: int, version: int) -> Change | None:
         """Return what changed since a version, or None if nothing did.
