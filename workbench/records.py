@@ -17,6 +17,7 @@ from workbench.timeframes import Timeframe
 
 __all__ = [
     "BAR",
+    "CANCELLED",
     "CLOSED",
     "FORMING",
     "KINDS",
@@ -95,6 +96,11 @@ BAR = np.dtype(
 
 FORMING, CLOSED, REVISED = 1, 2, 3
 
+#: Bit of a trade's flags: the venue took it back, so it counts for nothing. It is kept, since
+#: it was known for a while and what was made of it then must be explained. The bits below it
+#: are a source's mark of a trade without id (1) and what a trade may not set in a bar (2, 4, 8).
+CANCELLED = 16
+
 KINDS: dict[str, np.dtype[np.void]] = {"trade": TRADE, "quote": QUOTE, "bar": BAR}
 
 
@@ -118,6 +124,9 @@ class Batch:
         Made read-only: corrections are new rows.
     timeframe : Timeframe or None
         Of the bars, when all have the same; None for other kinds and mixed batches.
+    known : int
+        When bars became known, ns UTC: what reads `as_of=` a moment go by. 0 is when they are
+        stored. Trades and quotes tell it themselves, each in its field `received`.
 
     Examples
     --------
@@ -129,8 +138,11 @@ class Batch:
     kind: Kind
     rows: Rows
     timeframe: Timeframe | None = None
+    known: int = 0
 
     def __post_init__(self) -> None:
+        if self.known < 0:
+            raise ValueError(f"known is a time in ns since the epoch, or 0, not {self.known}")
         if self.rows.dtype != KINDS[self.kind]:
             raise TypeError(f"rows of a {self.kind} batch must have dtype {self.kind.upper()}")
         self.rows.flags.writeable = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.records import BAR, KINDS, QUOTE, TRADE, Batch, empty
+from workbench.records import BAR, CANCELLED, KINDS, QUOTE, TRADE, Batch, empty
 
 
 @pytest.mark.parametrize("kind", ["trade", "quote", "bar"])
@@ -40,3 +40,18 @@ def test_a_batch_is_read_only_and_of_one_kind() -> None:
         Batch("quote", rows)
     with pytest.raises(AttributeError):
         batch.kind = "bar"  # type: ignore[misc]
+
+
+def test_a_batch_tells_when_its_rows_became_known() -> None:
+    assert Batch("bar", np.zeros(1, BAR)).known == 0
+    assert Batch("bar", np.zeros(1, BAR), known=5).known == 5
+    with pytest.raises(ValueError, match="not -1"):
+        Batch("bar", np.zeros(1, BAR), known=-1)
+
+
+def test_the_mark_of_a_cancelled_trade_is_a_bit_of_its_own() -> None:
+    from workbench.bars.conditions import RESTRICTED
+    from workbench.sources.massive import NO_ID
+
+    assert CANCELLED.bit_count() == 1
+    assert not CANCELLED & (RESTRICTED | NO_ID)

@@ -229,6 +229,72 @@ def test_rows_aside_are_bounded(store: Gate) -> None:
     assert writer.close()
 
 
+def test_a_mark_is_settled_when_all_before_it_is_committed_or_aside(store: Gate) -> None:
+    writer = Writer(store, TABLE)
+    start = writer.mark()
+    assert writer.settled(start)
+    store.open.clear()
+    writer.put(Batch("trade", trades(0, 5)))
+    writer.put(Batch("bar", bars([FORMING])))  # can never be stored
+    first = writer.mark()
+    writer.put(Batch("trade", trades(5, 5)))
+    second = writer.mark()
+    assert start < first < second
+    assert not writer.settled(first)
+    store.open.set()
+    until(lambda: writer.settled(second))
+    assert writer.settled(first)
+    assert writer.take_losses() == [("bar", "BTC-USD", 0, 0)]
+    assert writer.close()
+
+
+def test_losses_are_told_once_and_as_one_for_each_series(store: Gate) -> None:
+    writer = Writer(store, TABLE, capacity=10)
+    store.open.clear()
+    assert writer.put(Batch("trade", trades(0, 10)))
+    both = np.concatenate([trades(100, 3), trades(40, 2, symbol=1)])
+    assert not writer.put(Batch("trade", both))
+    assert not writer.put(Batch("trade", trades(20, 1)))
+    assert not writer.put(Batch("bar", bars([CLOSED, CLOSED])))
+    assert writer.take_losses() == [
+        ("trade", "BTC-USD", 20, 102),
+        ("trade", "AAPL", 40, 41),
+        ("bar", "BTC-USD", 0, 60),
+    ]
+    assert writer.take_losses() == []
+    store.open.set()
+    assert writer.flush(10)
+    # One row of many cannot be stored: only that one is told, and one without a name is too.
+    mixed = np.concatenate([trades(200, 4), trades(300, 1, symbol=9)])
+    assert writer.put(Batch("trade", mixed))
+    assert writer.flush(10)
+    assert writer.take_losses() == [("trade", "", 300, 300)]
+    assert writer.close()
+    assert not writer.put(Batch("trade", trades(7, 1)))
+    assert [loss.first for loss in writer.take_losses()] == [7]
+
+
+def test_what_is_left_at_the_end_is_told_as_lost_and_never_settled(store: Gate) -> None:
+    writer = Writer(store, TABLE, retry_seconds=10)
+    store.trouble = StoreFullError("no space")
+    writer.put(Batch("trade", trades(0, 7)))
+    until(lambda: writer.stats.state == "store_full")
+    writer.put(Batch("trade", trades(7, 3)))
+    writer.put(Batch("trade", trades(50, 1, symbol=1)))
+    mark = writer.mark()
+    assert not writer.close(0.02)
+    assert not writer.settled(mark)
+    assert writer.take_losses() == [("trade", "BTC-USD", 0, 9), ("trade", "AAPL", 50, 50)]
+
+
+def test_when_bars_became_known_survives_a_search_for_bad_rows(store: Gate) -> None:
+    writer = Writer(store, TABLE)
+    writer.put(Batch("bar", bars([CLOSED, FORMING, CLOSED]), known=77))
+    assert writer.flush(10)
+    assert [batch.known for batch, _ in writer.aside] == [77]
+    assert writer.close()
+
+
 def test_trouble_is_logged_once_a_minute(store: Gate, caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
     writer = Writer(store, TABLE, clock=clock, retry_seconds=0.001)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from workbench.clock import Clock, SystemClock
 from workbench.errors import StoreBusyError, StoreError, StoreFullError
 from workbench.records import Batch
+from workbench.store.stats import Counts, Loss, Losses, State, WriterStats, per_symbol
 from workbench.store.store import Store
 from workbench.symbols import SymbolTable
 
@@ -22,61 +20,12 @@ __all__ = ["State", "Writer", "WriterStats"]
 
 log = logging.getLogger("workbench.store.writer")
 
-State = Literal["running", "store_full", "store_failing", "closed"]
-
 #: Rows of one transaction at most, when more than a group is waiting.
 _MOST_ROWS = 20_000
 #: Rows kept aside at most; older ones make room.
 _ASIDE_ROWS = 10_000
 _LOG_SECONDS = 60.0
 _PASSING = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
-
-
-@dataclass(frozen=True, slots=True)
-class WriterStats:
-    """What a writer did so far, and how it is.
-
-    Attributes
-    ----------
-    state : "running", "store_full", "store_failing" or "closed"
-        "store_full" and "store_failing" try again by themselves; nothing queued is lost.
-    written : dict of str to int
-        Rows committed, by kind, those included that were stored before.
-    changed : int
-        Rows committed that were new or changed something.
-    queued : int
-        Rows accepted and not yet committed.
-    commits : int
-        Transactions.
-    dropped : dict of (str, str) to int
-        Rows refused because the queue was full or closed, by kind and symbol.
-    errors : int
-        Times that the store refused something.
-    aside : int
-        Rows that can never be stored, kept aside.
-    wal_bytes : int
-        Size of the store's log.
-    """
-
-    state: State
-    written: dict[str, int]
-    changed: int
-    queued: int
-    commits: int
-    dropped: dict[tuple[str, str], int]
-    errors: int
-    aside: int
-    wal_bytes: int
-
-
-@dataclass(slots=True)
-class _Counts:
-    written: Counter[str] = field(default_factory=Counter)
-    changed: int = 0
-    commits: int = 0
-    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    errors: int = 0
-    aside: int = 0
 
 
 class Writer:
@@ -147,7 +96,8 @@ class Writer:
         self._abandon = False
         self._ended = False
         self._state: State = "running"
-        self._counts = _Counts()
+        self._counts = Counts()
+        self._losses = Losses()
         self._aside: deque[tuple[Batch, str]] = deque()
         self._logged: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="workbench-writer", daemon=True)
@@ -186,13 +136,42 @@ class Writer:
         return False
 
     def _drop(self, batch: Batch) -> None:
-        numbers, counts = np.unique(batch.rows["symbol"], return_counts=True)
-        names = self._table.names()
+        found = per_symbol(batch, self._table)
         with self._wake:
-            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-                name = names[number] if 0 <= number < len(names) else str(number)
-                self._counts.dropped[batch.kind, name] += count
+            for loss, count in found:
+                self._counts.dropped[loss.kind, loss.symbol] += count
+                self._losses.add(loss)
         self._say("dropped", "the writer's queue is full or closed: rows are dropped")
+
+    def mark(self) -> int:
+        """Return a mark of all that was put so far, for :meth:`settled`."""
+        with self._wake:
+            return self._put
+
+    def settled(self, mark: int) -> bool:
+        """Tell, without waiting, whether what was put before a mark is committed or kept aside.
+
+        What was not stored then is in :meth:`take_losses`.
+
+        Parameters
+        ----------
+        mark : int
+            From :meth:`mark`.
+        """
+        with self._wake:
+            return self._settled >= mark
+
+    def take_losses(self) -> list[Loss]:
+        """Return where rows were dropped, kept aside or left at the end, since last asked.
+
+        Returns
+        -------
+        list of Loss
+            One for each kind and symbol, from the first to the last time of such rows: what is
+            between them may be stored, and has to be looked for all the same.
+        """
+        with self._wake:
+            return self._losses.take()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was put before is committed or kept aside.
@@ -271,13 +250,23 @@ class Writer:
             return tuple(self._aside)
 
     def _run(self) -> None:
+        group: list[Batch] = []
         try:
             while (group := self._gather()) and not self._abandon:
                 self._write(group)
         finally:
             with self._wake:
+                left = [*group, *self._queue]
+            self._lose(left)
+            with self._wake:
                 self._ended = True
                 self._wake.notify_all()
+
+    def _lose(self, batches: Iterable[Batch]) -> None:
+        found = [loss for batch in batches for loss, _ in per_symbol(batch, self._table)]
+        with self._wake:
+            for loss in found:
+                self._losses.add(loss)
 
     def _gather(self) -> list[Batch]:
         with self._wake:
@@ -306,6 +295,7 @@ class Writer:
                 if _passes(error):
                     todo.append(part)
                     if not self._wait(error, pause):
+                        self._lose(batch for some in todo for batch in some)
                         return
                     pause = min(2 * pause, 20 * self._retry_seconds)
                     continue
@@ -346,6 +336,7 @@ class Writer:
             return not self._wake.wait_for(lambda: self._abandon, seconds)
 
     def _keep_aside(self, batch: Batch, error: Exception) -> None:
+        self._lose([batch])
         with self._wake:
             self._counts.errors += 1
             self._aside.append((batch, f"{type(error).__name__}: {error}"))
@@ -387,5 +378,5 @@ def _halves(part: list[Batch], *, rows: bool) -> tuple[list[Batch], list[Batch]]
     if len(batch) < 2 or not rows:
         return None
     middle = len(batch) // 2
-    first = Batch(batch.kind, batch.rows[:middle], batch.timeframe)
-    return [first], [Batch(batch.kind, batch.rows[middle:], batch.timeframe)]
+    first = replace(batch, rows=batch.rows[:middle])
+    return [first], [replace(batch, rows=batch.rows[middle:])]
