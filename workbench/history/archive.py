@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +18,22 @@ from workbench.config import Settings, settings
 from workbench.errors import ConfigError, DecodeError
 from workbench.history.request import Request
 from workbench.net.limits import Limit, NoLimit, SharedLimit, key_name
-from workbench.net.rest import Answer, Rest
-from workbench.sources.massive_rest import PAGE_ROWS, MassiveRest, Page, base_seconds
+from workbench.net.rest import Rest
+from workbench.sources.massive_rest import (
+    PAGE_ROWS,
+    MassiveRest,
+    Page,
+    PageCall,
+    base_seconds,
+)
 from workbench.symbols import SymbolTable
 
-__all__ = ["Archive", "open_archive"]
+__all__ = ["Archive", "Ask", "open_archive"]
 
 log = logging.getLogger("workbench.history.archive")
+
+#: Gets a page of a request once, given the call for the first or the address of a further one.
+Ask = Callable[[Request, PageCall | str], Page]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -96,6 +106,11 @@ class Archive:
         return self._source.page_rows
 
     @property
+    def limit(self) -> Limit:
+        """What paces the requests."""
+        return self._limit
+
+    @property
     def per_minute(self) -> int:
         """Requests a minute; 0 is no limit."""
         return self._limit.per_minute
@@ -104,7 +119,9 @@ class Archive:
         """Return the length of the bars that a page is counted in, seconds."""
         return 60 if request.timeframe is None else base_seconds(request.timeframe)
 
-    def pages(self, request: Request, *, newest: int | None = None) -> Iterator[Page]:
+    def pages(
+        self, request: Request, *, newest: int | None = None, ask: Ask | None = None
+    ) -> Iterator[Page]:
         """Yield the pages of a request, each asked for when it is wanted.
 
         Parameters
@@ -112,6 +129,8 @@ class Archive:
         request : Request
         newest : int or None
             Read from the newest row back, so many rows a page; None reads from the oldest on.
+        ask : callable or None
+            Gets a page once, such as on another machine; None asks from here.
 
         Raises
         ------
@@ -123,9 +142,9 @@ class Archive:
         concurrent.futures.CancelledError
             After :meth:`cancel`.
         """
-        call = self._source.first(request, newest=newest)
         backward = newest is not None
-        page = self._page(request, lambda: self.rest.get(call.path, call.params), backward)
+        ask = ask or partial(self._asked, backward=backward)
+        page = self._page(request, self._source.first(request, newest=newest), ask)
         seen: set[str] = set()
         reached: int | None = None
         while True:
@@ -135,25 +154,27 @@ class Archive:
             if page.next in seen:
                 raise self._circle(request, "a page names one before it as the next")
             seen.add(page.next)
-            address = page.next
-            page = self._page(request, lambda url=address: self.rest.follow(url), backward)  # type: ignore[misc]
+            page = self._page(request, page.next, ask)
             if not backward and page.next is not None:
                 if reached is not None and page.reached <= reached:
                     raise self._circle(request, "pages bring nothing further")
                 reached = page.reached
 
-    def _page(self, request: Request, ask: Callable[[], Answer], backward: bool) -> Page:
+    def _page(self, request: Request, call: PageCall | str, ask: Ask) -> Page:
         for further in range(self._retries, -1, -1):
             try:
-                answer = ask()
-                return self._source.read(
-                    request, answer.body, received=self.clock.now(), backward=backward
-                )
+                return ask(request, call)
             except DecodeError as error:
                 if further == 0:
                     raise
                 log.info("%s: %s; asking again", self.name, error)
         raise AssertionError
+
+    def _asked(self, request: Request, call: PageCall | str, *, backward: bool) -> Page:
+        rest = self.rest
+        answer = rest.follow(call) if isinstance(call, str) else rest.get(call.path, call.params)
+        now = self.clock.now()
+        return self._source.read(request, answer.body, received=now, backward=backward)
 
     def _circle(self, request: Request, what: str) -> DecodeError:
         return DecodeError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from workbench.gate import Quarantine
 from workbench.history.plan import Plan
 from workbench.history.request import Request
 
@@ -72,7 +74,7 @@ class Outcome:
     stored : int
         Rows of them that were new, or changed something.
     refused : int
-        Events that could not become rows, or were taken back.
+        Events that could not become rows, were taken back, or cannot be true.
     gaps : list of Gap
         What is missing now.
     errors : list of str
@@ -109,11 +111,17 @@ class Report:
         One for each series that was wanted.
     seconds : float
         How long it took.
+    computed : dict of str to list
+        By series, what workers of a cluster made of its pages, oldest first.
+    quarantine : Quarantine
+        The newest of what was refused, and how much by which rule.
     """
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
+    computed: dict[str, list[Any]] = field(default_factory=dict)
+    quarantine: Quarantine = field(default_factory=Quarantine, compare=False)
 
     @property
     def planned(self) -> int:

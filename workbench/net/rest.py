@@ -26,7 +26,7 @@ from workbench.errors import (
     ProviderError,
     RateLimitError,
 )
-from workbench.net.limits import Limit, NoLimit
+from workbench.net.limits import Limit, NoLimit, key_name
 
 __all__ = ["Answer", "Rest"]
 
@@ -175,6 +175,12 @@ class Rest:
 
     def __repr__(self) -> str:
         return f"Rest({self.base!r})"
+
+    @property
+    def key_name(self) -> str:
+        """A name of the key, by which two can be told apart without telling either; "" is none."""
+        key = self._key.get_secret_value()
+        return key_name(key, self.base) if key else ""
 
     def __enter__(self) -> Self:
         return self
