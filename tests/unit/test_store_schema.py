@@ -51,20 +51,44 @@ def test_creation_that_fails_leaves_nothing(connection: sqlite3.Connection) -> N
 
 
 def test_every_read_of_a_series_goes_by_its_key(connection: sqlite3.Connection) -> None:
-    from workbench.store import queries
     from workbench.store.layout import LAYOUTS
+    from workbench.store.statements import Range, statement
 
     schema.create(connection, "m.db")
     for layout in LAYOUTS.values():
-        for within in (queries.Range(), queries.Range(1, 2), queries.Range(last=100)):
+        for within in (Range(), Range(1, 2), Range(last=100), Range(cancelled=False)):
             for after in (None, (0,) * len(layout.order)):
                 key = (1,) * len(layout.series)
-                text, values = queries._statement(
+                text, values = statement(
                     layout, key, within, after, newest_first=within.last is not None
                 )
                 plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", (*values, 10)).fetchall()
                 (step,) = (row[3] for row in plan)
-                assert step.startswith(f"SEARCH {layout.table} USING PRIMARY KEY (sid=?"), plan
+                assert step.startswith("SEARCH a USING PRIMARY KEY (sid=?"), plan
+
+
+def test_every_read_as_of_a_moment_goes_by_keys_and_sorts_nothing(
+    connection: sqlite3.Connection,
+) -> None:
+    from workbench.store.layout import LAYOUTS
+    from workbench.store.statements import Range, statement
+
+    schema.create(connection, "m.db")
+    for layout in LAYOUTS.values():
+        for within in (
+            Range(as_of=5),
+            Range(1, 2, as_of=5, cancelled=False),
+            Range(last=9, as_of=5),
+        ):
+            for after in (None, (0,) * len(layout.order)):
+                key = (1,) * len(layout.series)
+                text, values = statement(
+                    layout, key, within, after, newest_first=within.last is not None
+                )
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", (*values, 10)).fetchall()
+                steps = [row[3] for row in plan]
+                assert not [step for step in steps if step.startswith("SCAN")], steps
+                assert not [step for step in steps if "TEMP B-TREE" in step], steps
 
 
 def test_trades_read_as_the_logical_table(tmp_path: Path) -> None:

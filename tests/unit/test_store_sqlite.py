@@ -75,7 +75,7 @@ def test_every_field_comes_back_bit_for_bit(store: SqliteStore, kind: Kind) -> N
     assert store.append(Batch(kind, rows), table) == len(rows)
     order = np.argsort(rows["time"])
     timeframe = "1m" if kind == "bar" else None
-    back = store.rows(kind, "BTC-USD", timeframe=timeframe)
+    back = store.rows(kind, "BTC-USD", timeframe=timeframe, cancelled=True)
     assert back.dtype == KINDS[kind]
     assert back.tobytes() == rows[order].tobytes()
 
@@ -200,6 +200,7 @@ def test_long_reads_go_page_by_page(
 ) -> None:
     from workbench.store import queries
     from workbench.store.layout import LAYOUTS
+    from workbench.store.statements import Range
 
     rows = trades(100)
     rows["time"] = START + np.arange(100) // 9
@@ -207,9 +208,7 @@ def test_long_reads_go_page_by_page(
     store.append(Batch("trade", rows), SymbolTable(["A"]))
     whole = store.rows("trade", "A", last=last)
     with sqlite3.connect(store.path) as connection:
-        paged = queries.read(
-            connection, LAYOUTS["trade"], (1,), queries.Range(last=last), symbol=0, page=7
-        )
+        paged = queries.read(connection, LAYOUTS["trade"], (1,), Range(last=last), symbol=0, page=7)
     connection.close()
     assert len(paged) == min(100, last or 100)
     assert paged.tobytes() == whole.tobytes()
@@ -303,7 +302,7 @@ def test_info_names_sizes_and_versions(store: SqliteStore) -> None:
     store.append(Batch("trade", trades(100)), SymbolTable(["A"]))
     info = store.info()
     assert info["sqlite_version"] == sqlite3.sqlite_version
-    assert info["schema_version"] == 2
+    assert info["schema_version"] == 3
     assert info["bytes"] + info["wal_bytes"] > 8192
     assert store.wal_bytes == info["wal_bytes"]
 

@@ -17,24 +17,14 @@ from typing import Any
 import numpy as np
 
 from workbench.records import Rows
+from workbench.store import revisions
 from workbench.store.layout import LAYOUTS, Layout
+from workbench.store.statements import Range, statement
 
-__all__ = ["Range", "Span", "read", "series_origin", "spans", "symbol_ids"]
+__all__ = ["Span", "read", "series_origin", "spans", "symbol_ids"]
 
 #: Rows read in one transaction.
 PAGE = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Which rows of a series: event times [start, end) in ns, only the `last` newest of them.
-
-    None is open, and all.
-    """
-
-    start: int | None = None
-    end: int | None = None
-    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +43,12 @@ def symbol_ids(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT symbol, id FROM symbols ORDER BY symbol"))
 
 
-def series_origin(connection: sqlite3.Connection, sid: int, tf: int) -> int | None:
-    """Return the best origin of which a series has bars, or None if it has none."""
+def series_origin(
+    connection: sqlite3.Connection, sid: int, tf: int, as_of: int | None = None
+) -> int | None:
+    """Return the best origin of which a series has bars, or had at a moment; None if none."""
+    if as_of is not None:
+        return revisions.origin(connection, sid, tf, as_of)
     found = connection.execute(
         "SELECT min(origin) FROM bars WHERE sid = ? AND tf = ?", (sid, tf)
     ).fetchone()[0]
@@ -69,6 +63,7 @@ def read(
     *,
     symbol: int,
     page: int = PAGE,
+    revised: bool = True,
 ) -> Rows:
     """Return rows of a series in the order of its key.
 
@@ -83,6 +78,8 @@ def read(
         Number that the rows carry.
     page : int
         Most rows of one transaction.
+    revised : bool
+        Whether the store knows of revisions: one of a version before 3 does not.
     """
     newest_first = within.last is not None
     left = within.last
@@ -90,7 +87,9 @@ def read(
     after: tuple[Any, ...] | None = None
     while left is None or left > 0:
         limit = page if left is None else min(page, left)
-        text, values = _statement(layout, key, within, after, newest_first=newest_first)
+        text, values = statement(
+            layout, key, within, after, newest_first=newest_first, revised=revised
+        )
         part = layout.decode(connection.execute(text, (*values, limit)), symbol)
         parts.append(part)
         if len(part) < limit:
@@ -103,35 +102,8 @@ def read(
     return rows[::-1].copy() if newest_first else rows
 
 
-def _statement(
-    layout: Layout,
-    key: tuple[int, ...],
-    within: Range,
-    after: tuple[Any, ...] | None,
-    *,
-    newest_first: bool,
-) -> tuple[str, tuple[Any, ...]]:
-    tests = [f"{name} = ?" for name in layout.series]
-    values: list[Any] = list(key)
-    for test, bound in (("ts >= ?", within.start), ("ts < ?", within.end)):
-        if bound is not None:
-            tests.append(test)
-            values.append(bound)
-    if after is not None:
-        names, marks = ", ".join(layout.order), ", ".join("?" * len(layout.order))
-        tests.append(f"({names}) {'<' if newest_first else '>'} ({marks})")
-        values.extend(after)
-    direction = " DESC" if newest_first else ""
-    order = ", ".join(f"{name}{direction}" for name in layout.order)
-    return (
-        f"SELECT {layout.select()} FROM {layout.table} "
-        f"WHERE {' AND '.join(tests)} ORDER BY {order} LIMIT ?"
-    ), tuple(values)
-
-
 def _position(layout: Layout, row: Rows) -> tuple[Any, ...]:
-    names = ("sid", *layout.columns.values())
-    values = dict(zip(names, next(layout.encode(row, np.zeros(1, np.int64))), strict=True))
+    values = dict(zip(layout.names, next(layout.encode(row, np.zeros(1, np.int64))), strict=True))
     return tuple(values[name] for name in layout.order)
 
 

@@ -13,15 +13,24 @@ from __future__ import annotations
 import sqlite3
 
 from workbench.errors import StoreError, StoreSchemaError
+from workbench.records import CANCELLED
 
 __all__ = ["VERSION", "check", "create", "version"]
 
 #: Version of the tables below; raised whenever an older program could not use them.
-VERSION = 2
+VERSION = 3
 
 # A quote has no id, and some venues do not number theirs: only the whole of it tells two
 # quotes of one moment apart, so all of it but the time of receipt is its key.
-_TABLES = """
+_BAR = """open REAL NOT NULL, high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL,
+  volume REAL NOT NULL, vwap REAL, n INTEGER NOT NULL,
+  volume_rest REAL NOT NULL, notional REAL, notional_rest REAL,
+  rev INTEGER NOT NULL, state INTEGER NOT NULL, known INTEGER NOT NULL DEFAULT 0"""
+
+# `known` is when a content became known, and 0 for what was stored before that was noted. In
+# the tables of revisions `place` numbers what a row said, in the order it was taken. Trades
+# have no such column: what was never amended is known since it was received.
+_TABLES = f"""
 CREATE TABLE IF NOT EXISTS schema_version (v INTEGER NOT NULL);
 
 CREATE TABLE IF NOT EXISTS symbols (
@@ -48,11 +57,23 @@ CREATE TABLE IF NOT EXISTS quotes (
 
 CREATE TABLE IF NOT EXISTS bars (
   sid INTEGER NOT NULL, tf INTEGER NOT NULL, origin INTEGER NOT NULL, ts INTEGER NOT NULL,
-  open REAL NOT NULL, high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL,
-  volume REAL NOT NULL, vwap REAL, n INTEGER NOT NULL,
-  volume_rest REAL NOT NULL, notional REAL, notional_rest REAL,
-  rev INTEGER NOT NULL, state INTEGER NOT NULL,
+  {_BAR},
   PRIMARY KEY (sid, tf, origin, ts)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS bar_revisions (
+  sid INTEGER NOT NULL, tf INTEGER NOT NULL, origin INTEGER NOT NULL, ts INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  {_BAR},
+  PRIMARY KEY (sid, tf, origin, ts, place)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS trade_revisions (
+  sid INTEGER NOT NULL, ts INTEGER NOT NULL, seq INTEGER NOT NULL, exch INTEGER NOT NULL,
+  id INTEGER NOT NULL, place INTEGER NOT NULL, received INTEGER NOT NULL, price REAL NOT NULL,
+  size REAL NOT NULL, side INTEGER NOT NULL, conds INTEGER NOT NULL, flags INTEGER NOT NULL,
+  known INTEGER NOT NULL, until INTEGER NOT NULL,
+  PRIMARY KEY (sid, ts, seq, exch, id, place)
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS segments (
@@ -79,6 +100,19 @@ CREATE TABLE IF NOT EXISTS positions (
   PRIMARY KEY (stream, part)
 ) WITHOUT ROWID;
 """
+
+_VALUES = "open high low close volume vwap n volume_rest notional notional_rest rev state known"
+
+#: Keeps what a bar said when it is replaced. A trigger costs nothing where none is, and cannot
+#: be forgotten by whoever writes.
+_TRIGGER = f"""
+CREATE TRIGGER IF NOT EXISTS bars_revised AFTER UPDATE ON bars BEGIN
+  INSERT INTO bar_revisions (sid, tf, origin, ts, place, {", ".join(_VALUES.split())})
+  VALUES (old.sid, old.tf, old.origin, old.ts,
+    coalesce((SELECT max(r.place) FROM bar_revisions r WHERE r.sid = old.sid
+      AND r.tf = old.tf AND r.origin = old.origin AND r.ts = old.ts), -1) + 1,
+    {", ".join(f"old.{name}" for name in _VALUES.split())});
+END"""
 
 
 def _utc(column: str) -> str:
@@ -108,7 +142,8 @@ SELECT s.symbol AS symbol, {_utc("t.ts")} AS timestamp, t.price AS price, t.size
   CASE t.side WHEN 1 THEN 'buy' WHEN -1 THEN 'sell' ELSE 'unknown' END AS side,
   t.exch AS exchange_id, {_unsigned("t.id")} AS trade_id, {_codes("t.conds")} AS conditions,
   {_unsigned("t.seq")} AS sequence, {_utc("t.received")} AS received, t.ts AS ts
-FROM trades t JOIN symbols s ON s.id = t.sid""",
+FROM trades t JOIN symbols s ON s.id = t.sid
+WHERE t.flags & {CANCELLED} = 0""",
     "quotes_data": f"""
 SELECT s.symbol AS symbol, {_utc("q.ts")} AS timestamp, q.bid AS bid_price,
   q.bid_size AS bid_size, q.ask AS ask_price, q.ask_size AS ask_size,
@@ -125,7 +160,8 @@ SELECT s.symbol AS symbol, {_utc("b.ts")} AS timestamp,
     WHEN b.tf % 60 = 0 THEN (b.tf / 60) || 'm' ELSE b.tf || 's' END AS timeframe,
   b.open AS open, b.high AS high, b.low AS low, b.close AS close, b.volume AS volume,
   b.vwap AS vwap, b.n AS trade_count, b.rev AS revision,
-  CASE b.origin WHEN 0 THEN 'own' ELSE 'provider' END AS origin, b.ts AS ts
+  CASE b.origin WHEN 0 THEN 'own' ELSE 'provider' END AS origin, b.ts AS ts,
+  CASE WHEN b.known != 0 THEN {_utc("b.known")} END AS known
 FROM bars b JOIN symbols s ON s.id = b.sid
 WHERE b.origin = (SELECT min(o.origin) FROM bars o WHERE o.sid = b.sid AND o.tf = b.tf)""",
 }
@@ -177,12 +213,21 @@ def check(connection: sqlite3.Connection, path: str) -> int | None:
     return found
 
 
+def _note_when_known(connection: sqlite3.Connection) -> None:
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(bars)")]
+    if columns and "known" not in columns:
+        connection.execute("ALTER TABLE bars ADD COLUMN known INTEGER NOT NULL DEFAULT 0")
+    for name in _VIEWS:  # they are made again, and show it
+        connection.execute(f"DROP VIEW IF EXISTS {name}")
+
+
 def create(connection: sqlite3.Connection, path: str) -> None:
     """Make what is missing of the tables and views; do nothing where all is there.
 
     A store of an older version gets what was added since and the present version: version 2
-    added the table `coverage`. What is in a store is never changed by that. Safe when several
-    processes do it at once: it is one transaction.
+    added the table `coverage`, version 3 when bars became known, and what they and trades said
+    before. What is in a store is never changed by that. Safe when several processes do it at
+    once, and when it is interrupted: it is one transaction.
 
     Parameters
     ----------
@@ -200,8 +245,10 @@ def create(connection: sqlite3.Connection, path: str) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        check(connection, path)
-        for statement in _TABLES.split(";"):
+        found = check(connection, path)
+        if found is not None and found < 3:
+            _note_when_known(connection)
+        for statement in (*_TABLES.split(";"), _TRIGGER):
             if statement.strip():
                 connection.execute(statement)
         for name, query in _VIEWS.items():

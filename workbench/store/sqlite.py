@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.clock import Clock, SystemClock
 from workbench.errors import StoreError, UnknownTimeframeError
-from workbench.records import CLOSED, REVISED, Batch, Kind, Rows
-from workbench.store import queries, schema, summary
+from workbench.records import TRADE, Batch, Kind, Rows
+from workbench.store import queries, revisions, schema, summary
 from workbench.store.connection import Readers, open_writer, translated
 from workbench.store.coverage import (
     Change,
@@ -28,10 +29,11 @@ from workbench.store.coverage import (
     read_intervals,
     write_intervals,
 )
-from workbench.store.frames import When, dataframe, nanoseconds
-from workbench.store.layout import LAYOUTS
+from workbench.store.frames import When, nanoseconds
+from workbench.store.layout import LAYOUTS, gathered
 from workbench.store.lock import WriterLock
-from workbench.store.store import Durability, Mode
+from workbench.store.statements import Range
+from workbench.store.store import Durability, Mode, Store
 from workbench.symbols import SymbolTable, asset_class, canonical
 from workbench.timeframes import Timeframe
 from workbench.timeframes import timeframe as parse_timeframe
@@ -39,7 +41,7 @@ from workbench.timeframes import timeframe as parse_timeframe
 __all__ = ["SqliteStore"]
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Keep records in a SQLite file in WAL mode; the contract is `Store`'s.
 
     Zeros read back as +0.0, NaN of a bar's vwap or notional as NaN; other floats are exact.
@@ -53,6 +55,8 @@ class SqliteStore:
         See :func:`~workbench.store.store.open_store`.
     max_bytes : int or None
         Size the file may grow to, in bytes; beyond it the store is full. None is no limit.
+    clock : Clock or None
+        Tells when rows become known that do not tell it themselves; None is the machine's.
     """
 
     def __init__(
@@ -62,10 +66,12 @@ class SqliteStore:
         mode: Mode = "rw",
         durability: Durability = "full",
         max_bytes: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.path = path
         self.mode = mode
         self.durability = durability
+        self._clock = clock or SystemClock()
         self._sids: dict[str, int] = {}  # committed ones only
         self._writing = threading.RLock()
         self._write: sqlite3.Connection | None = None
@@ -118,19 +124,16 @@ class SqliteStore:
         step: Callable[[sqlite3.Connection], None] | None,
     ) -> int:
         """Store batches and let `step` write more, all in one transaction or none of it."""
-        parts = _by_kind(batches)
+        parts = gathered(batches, self._clock.now())
         changed = 0
         fresh: dict[str, int] = {}
         with self._writing, translated(self.path):
             write = self._writer()
             write.execute("BEGIN IMMEDIATE")
             try:
-                for kind, rows in parts.items():
-                    layout = LAYOUTS[kind]
+                for kind, (rows, known) in parts.items():
                     sids = self._numbers(write, rows["symbol"], table, fresh)
-                    before = write.total_changes
-                    layout.put(write, rows, sids)
-                    changed += write.total_changes - before
+                    changed += LAYOUTS[kind].put(write, rows, sids, known)
                 if step is not None:
                     step(write)
                 write.execute("COMMIT")
@@ -140,6 +143,20 @@ class SqliteStore:
                     write.execute("ROLLBACK")
                 raise
             self._sids.update(fresh)
+        return changed
+
+    def amend_trades(self, rows: Rows, table: SymbolTable, known: int = 0) -> int:
+        """Replace what stored trades say, keeping what they said; return how many changed."""
+        if rows.dtype != TRADE:
+            raise TypeError("what amends trades must have dtype TRADE")
+        moment, changed = known or self._clock.now(), 0
+
+        def step(write: sqlite3.Connection) -> None:
+            nonlocal changed
+            sids = self._numbers(write, rows["symbol"], table, {})
+            changed = revisions.amend(write, rows, sids, moment)
+
+        self.append_with((), table, step)
         return changed
 
     def put_intervals(self, changes: Iterable[Change]) -> None:
@@ -198,6 +215,8 @@ class SqliteStore:
         last: int | None = None,
         origin: int | None = None,
         table: SymbolTable | None = None,
+        as_of: When | None = None,
+        cancelled: bool = False,
     ) -> Rows:
         """Return what is stored of one series as records, in time order."""
         if kind not in LAYOUTS:
@@ -206,21 +225,20 @@ class SqliteStore:
         tf = _seconds(kind, timeframe)
         if last is not None and last < 0:
             raise ValueError(f"last is a number of rows, not {last}")
-        within = queries.Range(
-            None if start is None else nanoseconds(start),
-            None if end is None else nanoseconds(end),
-            last,
-        )
+        bounds = [None if when is None else nanoseconds(when) for when in (start, end, as_of)]
+        within = Range(bounds[0], bounds[1], last, bounds[2], cancelled)
         layout = LAYOUTS[kind]
         with self._readers.take() as connection:
             sid = self._find(connection, name)
+            revised = within.as_of is None or _revised(connection)
             if sid is not None and kind == "bar" and origin is None:
-                origin = queries.series_origin(connection, sid, tf)
+                moment = within.as_of if revised else None
+                origin = queries.series_origin(connection, sid, tf, moment)
             if sid is None or (kind == "bar" and origin is None):
                 return np.zeros(0, layout.dtype)
             key = (sid, tf, origin or 0) if kind == "bar" else (sid,)
             number = 0 if table is None else table.id(name)
-            rows = queries.read(connection, layout, key, within, symbol=number)
+            rows = queries.read(connection, layout, key, within, symbol=number, revised=revised)
         if kind == "quote":
             # Quotes that share time and sequence came in the order of their receipt.
             return rows[np.lexsort((rows["received"], rows["sequence"], rows["time"]))]
@@ -235,43 +253,23 @@ class SqliteStore:
                 sid = self._sids[name] = int(row[0])
         return sid
 
-    def trades(
-        self,
-        symbol: str,
-        *,
-        start: When | None = None,
-        end: When | None = None,
-        last: int | None = None,
-    ) -> pd.DataFrame:
-        """Return trades indexed by UTC time."""
-        return dataframe("trade", self.rows("trade", symbol, start=start, end=end, last=last))
-
-    def quotes(
-        self,
-        symbol: str,
-        *,
-        start: When | None = None,
-        end: When | None = None,
-        last: int | None = None,
-    ) -> pd.DataFrame:
-        """Return quotes indexed by UTC time."""
-        return dataframe("quote", self.rows("quote", symbol, start=start, end=end, last=last))
-
-    def bars(
+    def revisions(
         self,
         symbol: str,
         timeframe: str | int | Timeframe,
+        time: When,
         *,
-        start: When | None = None,
-        end: When | None = None,
-        last: int | None = None,
         origin: int | None = None,
     ) -> pd.DataFrame:
-        """Return bars indexed by the UTC time of their start."""
-        rows = self.rows(
-            "bar", symbol, timeframe=timeframe, start=start, end=end, last=last, origin=origin
-        )
-        return dataframe("bar", rows)
+        """Return all that a bar ever said, with the times when it became known."""
+        name, tf = canonical(symbol), parse_timeframe(timeframe).seconds
+        with self._readers.take() as connection:
+            sid = self._find(connection, name)
+            if sid is not None and origin is None:
+                origin = queries.series_origin(connection, sid, tf)
+            key = (-1 if sid is None else sid, tf, origin or 0)
+            revised = _revised(connection)
+            return revisions.table(connection, key, nanoseconds(time), revised=revised)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """Lend a connection that reads, for the length of a with block."""
@@ -291,9 +289,10 @@ class SqliteStore:
             return summary.coverage(connection, name)
 
     def info(self) -> dict[str, Any]:
-        """Return the store's place, sizes in bytes, versions and rows of each kind."""
+        """Return the store's place, sizes, versions, and rows and revisions of each kind."""
         with self._readers.take() as connection:
             rows = summary.counts(connection)
+            replaced = revisions.counts(connection) if _revised(connection) else {}
             version = schema.version(connection)
         return {
             "path": str(self.path),
@@ -304,6 +303,7 @@ class SqliteStore:
             "sqlite_version": sqlite3.sqlite_version,
             "schema_version": version,
             "rows": rows,
+            "revisions": replaced,
         }
 
     @property
@@ -347,30 +347,17 @@ class SqliteStore:
             return summary.html_table(repr(self), connection)
 
 
-def _by_kind(batches: Iterable[Batch]) -> dict[Kind, Rows]:
-    gathered: dict[Kind, list[Rows]] = {}
-    for batch in batches:
-        if len(batch):
-            gathered.setdefault(batch.kind, []).append(batch.rows)
-    parts = {
-        kind: rows[0] if len(rows) == 1 else np.concatenate(rows) for kind, rows in gathered.items()
-    }
-    if "bar" in parts:
-        bars = parts["bar"]
-        state = bars["state"]
-        if not ((state == CLOSED) | (state == REVISED)).all():
-            raise ValueError("only closed and revised bars are stored, not forming ones")
-        if (bars["timeframe"] <= 0).any():
-            raise ValueError("a bar is stored under its timeframe in seconds, which is missing")
-    return parts
-
-
 def _seconds(kind: Kind, timeframe: str | int | Timeframe | None) -> int:
     if kind != "bar":
         return 0
     if timeframe is None:
         raise UnknownTimeframeError('bars are asked for by timeframe, such as timeframe="1m"')
     return parse_timeframe(timeframe).seconds
+
+
+def _revised(connection: sqlite3.Connection) -> bool:
+    # A store of an older version that was opened for reading has no revisions yet.
+    return (schema.version(connection) or 0) >= 3
 
 
 def _bytes(path: Path) -> int:

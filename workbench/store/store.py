@@ -28,14 +28,17 @@ Durability = Literal["full", "normal"]
 class Store(Protocol):
     """Keep trades, quotes and closed bars, each once, and give them back in time order.
 
-    Any thread may read; reads see what is committed. One process writes.
+    Any thread may read; reads see what is committed. One process writes. What a row said before
+    it was replaced is kept: reads `as_of=` a moment give what was known then.
     """
 
     def append(self, batch: Batch, table: SymbolTable) -> int:
         """Store the rows of a batch, all or none.
 
-        A trade or quote that is already stored is left as it is. A bar overwrites the one of
-        the same symbol, timeframe, origin and time unless its revision is lower.
+        A trade or quote that is already stored is left as it is; see :meth:`amend_trades`. A bar
+        overwrites the one of the same symbol, timeframe, origin and time unless its revision is
+        lower. What that one said is kept, with the time when it became known, and reads
+        `as_of=` a moment before find it. The same content told again changes nothing.
 
         Parameters
         ----------
@@ -62,6 +65,38 @@ class Store(Protocol):
         """Store several batches in one transaction; see :meth:`append`."""
         ...
 
+    def amend_trades(self, rows: Rows, table: SymbolTable, known: int = 0) -> int:
+        """Replace what stored trades say, all or none: corrections and cancels.
+
+        Price, size, conditions and flags of a trade become those of the row with the same
+        symbol, time, sequence, exchange and id. What they were is kept, and reads `as_of=` a
+        moment before find it. A trade that is not stored yet is stored as the row says, received
+        when that became known; its first report, should it still come, does not undo that.
+
+        Parameters
+        ----------
+        rows : array of TRADE
+            Whole trades as they stand now. One that was cancelled has the bit
+            `workbench.records.CANCELLED` in its flags.
+        table : SymbolTable
+            Names of the symbols in the rows.
+        known : int
+            When this became known, ns UTC; 0 is now.
+
+        Returns
+        -------
+        int
+            Trades that say something else now, or are new.
+
+        Raises
+        ------
+        TypeError
+            If the rows are not of that dtype.
+        ValueError, StoreFullError, StoreError
+            As :meth:`append` does.
+        """
+        ...
+
     def rows(
         self,
         kind: Kind,
@@ -73,6 +108,8 @@ class Store(Protocol):
         last: int | None = None,
         origin: int | None = None,
         table: SymbolTable | None = None,
+        as_of: When | None = None,
+        cancelled: bool = False,
     ) -> Rows:
         """Return what is stored of one series as records, in time order.
 
@@ -92,6 +129,12 @@ class Store(Protocol):
             takes the provider's for a series of which there is none of our own.
         table : SymbolTable or None
             Gives the number that the rows carry for the symbol; None gives 0.
+        as_of : When or None
+            Only what was known at that moment, as it was known then: trades and quotes received
+            by it, of each bar and of each amended trade what it said last by it. None is what is
+            known now. What was stored before stores noted it counts as known ever since.
+        cancelled : bool
+            Whether trades that were cancelled are among them, marked in their flags.
 
         Raises
         ------
@@ -111,9 +154,16 @@ class Store(Protocol):
         start: When | None = None,
         end: When | None = None,
         last: int | None = None,
+        as_of: When | None = None,
+        cancelled: bool = False,
     ) -> pd.DataFrame:
         """Return trades indexed by UTC time; see :meth:`rows`."""
-        ...
+        from workbench.store.frames import dataframe
+
+        rows = self.rows(
+            "trade", symbol, start=start, end=end, last=last, as_of=as_of, cancelled=cancelled
+        )
+        return dataframe("trade", rows)
 
     def quotes(
         self,
@@ -122,9 +172,13 @@ class Store(Protocol):
         start: When | None = None,
         end: When | None = None,
         last: int | None = None,
+        as_of: When | None = None,
     ) -> pd.DataFrame:
         """Return quotes indexed by UTC time; see :meth:`rows`."""
-        ...
+        from workbench.store.frames import dataframe
+
+        rows = self.rows("quote", symbol, start=start, end=end, last=last, as_of=as_of)
+        return dataframe("quote", rows)
 
     def bars(
         self,
@@ -135,8 +189,49 @@ class Store(Protocol):
         end: When | None = None,
         last: int | None = None,
         origin: int | None = None,
+        as_of: When | None = None,
     ) -> pd.DataFrame:
         """Return bars indexed by the UTC time of their start; see :meth:`rows`."""
+        from workbench.store.frames import dataframe
+
+        rows = self.rows(
+            "bar",
+            symbol,
+            timeframe=timeframe,
+            start=start,
+            end=end,
+            last=last,
+            origin=origin,
+            as_of=as_of,
+        )
+        return dataframe("bar", rows)
+
+    def revisions(
+        self,
+        symbol: str,
+        timeframe: str | int | Timeframe,
+        time: When,
+        *,
+        origin: int | None = None,
+    ) -> pd.DataFrame:
+        """Return all that a bar ever said, with the times when it became known.
+
+        Parameters
+        ----------
+        symbol : str
+        timeframe : str, int or Timeframe
+        time : When
+            Start of the bar. One that is not stored has no lines.
+        origin : 0, 1 or None
+            As in :meth:`rows`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A line for each content, in the order in which they were taken; the last one is what
+            the bar says now. Columns known (UTC; NaT: before stores noted it), until (UTC, when
+            another one was in force; NaT: it still is), time and the columns of a bar.
+        """
         ...
 
     def symbols(self) -> pd.DataFrame:
@@ -186,7 +281,7 @@ class Store(Protocol):
         ...
 
     def info(self) -> dict[str, Any]:
-        """Return the store's place, sizes in bytes, versions and rows of each kind."""
+        """Return the store's place, sizes in bytes, versions, rows and revisions of each kind."""
         ...
 
     @property
