@@ -25,8 +25,11 @@ import pytest
 from workbench.clock import ManualClock
 from workbench.config import Settings, settings
 from workbench.errors import ConfigError, StoreError
+from workbench.gate import Quarantine
 from workbench.history.archive import Archive
 from workbench.history.backfill import backfill
+from workbench.history.coverage import Coverage
+from workbench.history.ledgers import ledger_of
 from workbench.history.plan import Plan
 from workbench.history.report import Progress, Report
 from workbench.net.rest import Rest
@@ -34,9 +37,8 @@ from workbench.sim.protocol import Entitlement
 from workbench.sim.rest import Answer
 from workbench.sim.run import RunningSimulator, start_simulator
 from workbench.sources.massive_rest import MassiveRest
-from workbench.store.fetches import Fetches, Series
+from workbench.store.coverage import Series
 from workbench.store.store import open_store
-from workbench.timeframes import timeframe
 
 KEY = "s3cret-key"
 SYMBOLS = ("BTC-USD", "ETH-USD", "SPY")
@@ -74,6 +76,12 @@ class Watched:
         if how == "bare":
             page = json.loads(gzip.decompress(answer.body))
             page.pop("results")
+            return Answer(200, json.dumps(page).encode(), headers)
+        if how == "untrue":
+            page = json.loads(gzip.decompress(answer.body))
+            page["results"][3]["h"] = page["results"][3]["l"] / 2
+            page["results"][5]["o"] = -1.0
+            page["results"][7]["v"] = 1e15  # what the decoder takes, and the gate does not
             return Answer(200, json.dumps(page).encode(), headers)
         if how == "unavailable":
             return Answer(503, b"{}", headers)
@@ -177,6 +185,62 @@ def test_refresh_fetches_again_and_changes_nothing(
     assert second.already == first.stored
 
 
+def test_a_refresh_that_breaks_leaves_the_rest_in_doubt(
+    running: RunningSimulator, watched: Watched, tmp_path: Path
+) -> None:
+    path = tmp_path / "market.db"
+    fill(running, path, symbols="BTC-USD")
+    before = len(watched.targets)
+    watched.spoil = lambda count, target: "half" if count > before + 4 else ""
+    broken = fill(running, path, symbols="BTC-USD", refresh=True)
+    assert not broken.complete
+    ((_, gap),) = broken.gaps
+    assert gap.end == END.value
+    watched.spoil, before = None, len(watched.targets)
+    mended = fill(running, path, symbols="BTC-USD")
+    assert mended.complete
+    assert mended.stored == 0
+    assert len(watched.targets) - before == 6 - 4
+
+
+def test_a_feed_and_a_backfill_share_the_ledger_of_a_store(
+    running: RunningSimulator, tmp_path: Path
+) -> None:
+    minutes = Series("here", "BTC-USD", "bar", 60)
+    with open_store(tmp_path / "market.db") as store:
+        ledger = ledger_of(store)  # type: ignore[arg-type]
+        begin = int((END - pd.Timedelta("2h")).value)
+        ledger.live([minutes], begin, connection="1")
+        ledger.heard("here", int((END - pd.Timedelta("1h")).value))
+        report = fill(running, store, symbols="BTC-USD")  # type: ignore[arg-type]
+        assert report.complete
+        assert [call.request.end for call in report.plan.calls] == [begin]
+        states = [one.state for one in ledger.intervals(minutes)]
+        assert states == ["backfilled", "received", "doubt"]
+        ledger.flush()
+        table = store.coverage("BTC-USD", intervals=True)
+        assert table["state"].tolist() == states
+        assert table["learned"].tolist() == ["fetch backfill", "live 1", "live 1"]
+        strip = Coverage(store.intervals("BTC-USD"), start=START, end=END).shares()
+        assert strip["backfilled"].item() == pytest.approx(10 / 12)
+
+
+def test_rows_that_cannot_be_true_are_kept_aside(
+    running: RunningSimulator, watched: Watched, tmp_path: Path
+) -> None:
+    watched.spoil = lambda count, target: "untrue" if count == 2 else ""
+    quarantine = Quarantine()
+    report = fill(running, tmp_path / "market.db", symbols="BTC-USD", quarantine=quarantine)
+    (outcome,) = report.outcomes
+    assert (outcome.refused, outcome.stored, report.requests) == (3, 6 * PAGE - 3, 6)
+    assert report.quarantine is quarantine
+    assert dict(quarantine.counts) == {"ohlc": 1, "price": 2}
+    assert "3 events were refused" in str(report)
+    with open_store(tmp_path / "market.db", mode="ro") as store:
+        # The page is known to have come, and no minute of it to be without trade.
+        assert store.coverage("BTC-USD", intervals=True)["state"].tolist() == ["backfilled"]
+
+
 def test_a_range_without_trades_is_fetched_once(
     running: RunningSimulator, watched: Watched, tmp_path: Path
 ) -> None:
@@ -215,9 +279,11 @@ def test_a_broken_fetch_goes_on_at_its_last_good_page(
     assert report.errors["BTC-USD 1m"]
     ((_, gap),) = report.gaps
     assert gap.why == report.errors["BTC-USD 1m"]
-    with open_store(path) as store:
-        series = Series("here", "bar", "BTC-USD", timeframe("1m"))
-        assert Fetches(store).doubts(series) == [(gap.start, gap.end)]  # type: ignore[arg-type]
+    with open_store(path, mode="ro") as store:
+        held = store.intervals("BTC-USD")
+    minutes = Series("here", "BTC-USD", "bar", 60)
+    doubts = [(i.start, i.end) for series, i in held if series == minutes and i.state == "doubt"]
+    assert doubts == [(gap.start, gap.end)]
     watched.spoil, before = None, len(watched.targets)
     assert fill(running, path, symbols="BTC-USD").complete
     assert len(watched.targets) - before == 6 - 4
@@ -335,6 +401,8 @@ import sys
 from workbench.config import settings
 from workbench.history.archive import open_archive
 from workbench.history.backfill import backfill
+from workbench.history.coverage import Coverage
+from workbench.history.ledgers import ledger_of
 url, store, folder, start, end = sys.argv[1:]
 config = settings(api_key="s3cret-key", data_dir=folder)
 with open_archive(url, config=config, per_minute=5, window=0.4, page_rows=120) as archive:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from workbench.errors import UnknownTimeframeError
 from workbench.history.plan import Plan, open_seconds, plan, planned
 from workbench.history.request import Request, period_start, request, settled_until
-from workbench.store.fetches import subtract, united
 from workbench.timeframes import timeframe
 
 MINUTE = 60 * 10**9
@@ -117,20 +116,3 @@ def test_rows_are_final_once_their_bar_is_over_and_settled() -> None:
     assert settled_until(timeframe("1m"), now, 60) == BASE + 99 * MINUTE
     assert settled_until(None, now, 1) == now - 10**9
     assert settled_until(timeframe("1d"), now, 0) == now - 25 * 60 * MINUTE
-
-
-intervals = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
-
-
-@settings(max_examples=60, deadline=None)
-@given(intervals, intervals)
-def test_intervals_are_sets_of_moments(
-    wanted: list[tuple[int, int]], known: list[tuple[int, int]]
-) -> None:
-    def moments(some: list[tuple[int, int]]) -> set[int]:
-        return {moment for low, high in some for moment in range(low, high)}
-
-    assert moments(united(wanted)) == moments(wanted)
-    left = subtract(wanted, known)
-    assert moments(left) == moments(wanted) - moments(known)
-    assert all(a[1] < b[0] for a, b in itertools.pairwise(left))

@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from workbench.clock import Clock, SystemClock
 from workbench.config import Settings, settings
-from workbench.errors import ConnectError, DecodeError, ProviderError, StoreError
+from workbench.errors import StoreError
+from workbench.gate import Quarantine
 from workbench.history.archive import Archive, open_archive
+from workbench.history.cluster import Compute, open_cluster
+from workbench.history.filling import Coverage, Filling, plan_backfill
+from workbench.history.ledgers import ledger_of
 from workbench.history.meter import Meter, Told
-from workbench.history.plan import Call, Plan, plan
-from workbench.history.report import Gap, Outcome, Report
-from workbench.history.request import Request, day_long, request, settled_until
-from workbench.records import Batch, Kind, Rows
-from workbench.store.fetches import Fetches, Interval, Series
+from workbench.history.plan import Plan
+from workbench.history.report import Report
+from workbench.history.request import Request, day_long, request
+from workbench.history.settlement import Settlement
+from workbench.records import Kind
 from workbench.store.frames import When, nanoseconds
 from workbench.store.sqlite import SqliteStore
 from workbench.store.store import Store, open_store
-from workbench.symbols import SymbolTable, canonicals
+from workbench.symbols import canonicals
 from workbench.timeframes import Timeframe, timeframe
 
 __all__ = ["Coverage", "backfill", "plan_backfill"]
-
-log = logging.getLogger("workbench.history.backfill")
-
-_HOUR = 3_600_000_000_000
-_YOUNG = "too young to be final: stored, and fetched again next time"
-#: What ends the fetch of one series and leaves the others alone.
-_TROUBLE = (ProviderError, ConnectError, DecodeError)
-
-
-class Coverage(Protocol):
-    """Know what came whole of each series, and keep it with the rows."""
-
-    def missing(self, series: Series, start: int, end: int) -> Sequence[Interval]:
-        """Return what of [start, end) is not known to be whole."""
-        ...
-
-    def doubt(self, series: Series, intervals: Sequence[Interval]) -> None:
-        """Note durably that ranges are not known to be whole."""
-        ...
-
-    def came(
-        self, series: Series, interval: Interval, batches: Iterable[Batch], table: SymbolTable
-    ) -> int:
-        """Store rows and that their range came whole, both or none; return rows changed."""
-        ...
 
 
 def backfill(
@@ -69,17 +47,22 @@ def backfill(
     settle: float = 900.0,
     workers: int = 4,
     coverage: Coverage | None = None,
+    quarantine: Quarantine | None = None,
     config: Settings | None = None,
     per_minute: int | None = None,
     window: float = 60.0,
     clock: Clock | None = None,
     stop: threading.Event | None = None,
+    dask: Any = None,
+    compute: Compute | None = None,
 ) -> Report:
     """Fetch what a store lacks of some series, and keep it.
 
-    What is to be fetched is written down first, and struck out together with the rows that
-    came, page by page. So it may be interrupted at any moment, in any way, and run again: it
-    goes on where it was, and asks again only for the page that was on its way.
+    What is to be fetched is written into the store's ledger as in doubt first, and struck out
+    together with the rows that came, page by page. So it may be interrupted at any moment, in
+    any way, and run again: it goes on where it was, and asks again only for the page that was
+    on its way. What a feed into the same store received or lost is known to it, and what a
+    process that died left in doubt is missing.
 
     Parameters
     ----------
@@ -107,7 +90,9 @@ def backfill(
     workers : int
         Requests at a time, 1 to 64.
     coverage : Coverage or None
-        Knows what is missing; None is what the store noted of earlier fetches.
+        Knows what is missing; None is the ledger of the store.
+    quarantine : Quarantine or None
+        Takes the rows that are refused; None makes one, which the report has.
     config : Settings or None
         None reads them from the environment.
     per_minute : int or None
@@ -118,6 +103,13 @@ def backfill(
         None is the machine's.
     stop : threading.Event or None
         Ends it when set, with a report.
+    dask : str, distributed.Client, cluster or None
+        Address of a Dask scheduler, or what :func:`~workbench.history.cluster.open_cluster`
+        takes besides: its workers fetch and read pages, and this process stores them. They
+        need the same key in their own settings. None fetches here.
+    compute : callable or None
+        With `dask`: given the rows of each page in the worker that fetched it; what it returns
+        is in the report. One that raises ends the backfill.
 
     Returns
     -------
@@ -142,6 +134,8 @@ def backfill(
     """
     if not 1 <= workers <= 64:
         raise ValueError(f"workers is 1 to 64, not {workers}")
+    if compute is not None and dask is None:
+        raise ValueError("compute is for the workers of a cluster: give dask too")
     stop = stop or threading.Event()
     clock = clock or SystemClock()
     with ExitStack() as opened:
@@ -153,41 +147,15 @@ def backfill(
             pace: dict[str, Any] = {"config": config, "per_minute": per_minute, "window": window}
             archive = open_archive(source, on_wait=meter.waiting, clock=clock, stop=stop, **pace)
             opened.enter_context(archive)
-        known = coverage or Fetches(held, clock)
-        run = _Run(archive, known, meter, clock, settle, stop)
-        return run.report(wishes, confirm, refresh=refresh, workers=workers)
-
-
-def plan_backfill(
-    wanted: Iterable[Request], archive: Archive, coverage: Coverage, *, refresh: bool = False
-) -> Plan:
-    """Return what a backfill would fetch, and what it costs, without fetching it.
-
-    Parameters
-    ----------
-    wanted : iterable of Request
-    archive : Archive
-    coverage : Coverage
-    refresh : bool
-        Whether to fetch everything again.
-    """
-
-    def missing(wish: Request) -> Sequence[Interval]:
-        if refresh:
-            return [(wish.start, wish.end)]
-        return coverage.missing(_series(archive, wish), wish.start, wish.end)
-
-    return plan(
-        wanted,
-        missing,
-        per_minute=archive.per_minute,
-        page_rows=archive.page_rows,
-        base=archive.base_seconds,
-    )
-
-
-def _series(archive: Archive, wish: Request) -> Series:
-    return Series(archive.name, wish.kind, wish.symbol, wish.timeframe)
+        known = coverage or Settlement(ledger_of(held, clock), held, clock=clock)
+        refused = Quarantine() if quarantine is None else quarantine
+        run = Filling(archive, known, meter, clock, settle, stop, refused)
+        if dask is None:
+            return run.report(wishes, confirm, refresh=refresh, workers=workers)
+        cluster = opened.enter_context(open_cluster(dask, archive, compute=compute))
+        run.ask = cluster.page
+        report = run.report(wishes, confirm, refresh=refresh, workers=workers)
+        return replace(report, computed=cluster.computed)
 
 
 def _wishes(
@@ -213,135 +181,5 @@ def _held(store: Store | str | Path, config: Settings | None, opened: ExitStack)
         durability = (config or settings()).durability
         store = opened.enter_context(open_store(store, durability=durability))
     if not isinstance(store, SqliteStore):
-        raise StoreError("a backfill needs an embedded store, which keeps what was fetched")
+        raise StoreError("a backfill needs an embedded store, which keeps a ledger")
     return store
-
-
-class _Run:
-    """Carry out one plan."""
-
-    def __init__(
-        self,
-        archive: Archive,
-        coverage: Coverage,
-        meter: Meter,
-        clock: Clock,
-        settle: float,
-        stop: threading.Event,
-    ) -> None:
-        self._archive = archive
-        self._coverage = coverage
-        self._meter = meter
-        self._clock = clock
-        self._settle = settle
-        self._stop = stop
-        self._lock = threading.Lock()
-        self._failed: list[tuple[Request, str]] = []  # what was not fetched, and why
-        self._why = "stopped"
-
-    def report(
-        self,
-        wishes: list[Request],
-        confirm: Callable[[Plan], bool] | None,
-        *,
-        refresh: bool,
-        workers: int,
-    ) -> Report:
-        begun = self._clock.monotonic()
-        made = plan_backfill(wishes, self._archive, self._coverage, refresh=refresh)
-        outcomes = {wish: Outcome(wish) for wish in wishes}
-        by_series = {self._series(wish): outcome for wish, outcome in outcomes.items()}
-        for call in made.calls:
-            of = by_series[self._series(call.request)]
-            of.missing += sum(high - low for low, high in call.gaps)
-        log.info("backfill from %s: %r", self._archive.name, made)
-        agreed = made.complete or confirm is None or confirm(made)
-        if agreed and not made.complete:
-            # Before anything is fetched: whatever happens now, it is known to be missing.
-            for call in made.calls:
-                self._coverage.doubt(self._series(call.request), call.gaps)
-            self._meter.begin(made.requests)
-            self._fetch(made.calls, by_series, workers)
-            self._meter.finish()
-        for wish, outcome in outcomes.items():
-            outcome.gaps = self._left(wish, self._why if agreed else "not confirmed")
-        return Report(made, tuple(outcomes.values()), self._clock.monotonic() - begun)
-
-    def _series(self, wish: Request) -> Series:
-        return _series(self._archive, wish)
-
-    def _fetch(self, calls: Sequence[Call], outcomes: dict[Series, Outcome], workers: int) -> None:
-        pool = ThreadPoolExecutor(min(workers, len(calls)), thread_name_prefix="workbench-backfill")
-        try:
-            futures = [
-                pool.submit(self._call, call, outcomes[self._series(call.request)])
-                for call in calls
-            ]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException:
-            # Ctrl+C, or a store that fails: the pages on their way are the last.
-            self._stop.set()
-            self._archive.cancel()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _call(self, call: Call, outcome: Outcome) -> None:
-        wish = call.request
-        try:
-            self._pages(wish, outcome)
-        except CancelledError:
-            return
-        except _TROUBLE as error:
-            log.warning("%s of %s was not fetched whole: %s", wish, self._archive.name, error)
-            with self._lock:
-                outcome.errors.append(error.message)
-                self._failed.append((wish, error.message))
-            if error.status == 401:  # no other call can fare better
-                self._why = error.message
-                self._stop.set()
-
-    def _pages(self, wish: Request, outcome: Outcome) -> None:
-        series = self._series(wish)
-        reached, begun = wish.start, self._clock.now()
-        if self._stop.is_set():
-            return
-        for page in self._archive.pages(wish):
-            rows = _ended(page.batch.rows, wish.timeframe, begun)
-            # What is younger may still change: it stays in doubt.
-            final = min(page.reached, settled_until(wish.timeframe, begun, self._settle))
-            batch = Batch(wish.kind, rows, wish.timeframe)
-            stored = self._coverage.came(series, (reached, final), [batch], self._archive.table)
-            reached = max(reached, final)
-            with self._lock:
-                if page.next is None and final < page.reached:
-                    self._failed.append((wish.over(reached, page.reached), _YOUNG))
-                outcome.requests += 1
-                outcome.fetched += len(rows)
-                outcome.stored += stored
-                outcome.refused += len(page.rejects)
-            self._meter.add(str(wish), len(rows))
-            if self._stop.is_set():
-                return
-            begun = self._clock.now()
-
-    def _left(self, wish: Request, otherwise: str) -> list[Gap]:
-        gaps = []
-        for low, high in self._coverage.missing(self._series(wish), wish.start, wish.end):
-            why = otherwise
-            for failed, reason in self._failed:
-                over = failed.start < high and low < failed.end
-                if over and self._series(failed) == self._series(wish):
-                    why = reason
-            gaps.append(Gap(low, high, why))
-        return gaps
-
-
-def _ended(rows: Rows, length: Timeframe | None, begun: int) -> Rows:
-    """Return the bars that were over when their page was asked for."""
-    if length is None:
-        return rows
-    whole = length.ns + (_HOUR if day_long(length) else 0)
-    return rows[rows["time"] <= begun - whole]

@@ -8,7 +8,7 @@ wins where two say something of the same stretch is told in `workbench.history.p
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import numpy as np
@@ -16,25 +16,22 @@ import numpy.typing as npt
 
 from workbench.history import precedence
 from workbench.history.closures import closed_spans
+from workbench.history.journal import Journal, Persist, Plans
 from workbench.history.pieces import (
     Decide,
     Splice,
-    Unwritten,
     bar_pieces,
+    check_stretch,
     gaps,
     grown,
     splice,
     within,
 )
-from workbench.store.coverage import OPEN, Change, Interval, Series
+from workbench.store.coverage import OPEN, Interval, Series
 
 __all__ = ["Ledger", "Persist"]
 
-#: Writes changes down for good, and raises if it cannot.
-Persist: TypeAlias = Callable[[Sequence[Change]], None]
-_NOTHING = Unwritten()
 _Row: TypeAlias = tuple[Series, Interval]
-_Plans: TypeAlias = dict[Series, "Splice | None"]
 
 
 class Ledger:
@@ -73,12 +70,11 @@ class Ledger:
     """
 
     def __init__(self, rows: Iterable[_Row] = (), *, persist: Persist | None = None) -> None:
-        self._persist = persist
+        self._journal = Journal(persist)
         self._lock = threading.RLock()
         self._held: dict[Series, list[Interval]] = {}
         self._live: dict[Series, tuple[int, str]] = {}  # proven until, learned from
         self._open: dict[Series, int] = {}  # no doubt without end begins before this
-        self._pending: dict[Series, Unwritten] = {}
         for series, interval in rows:
             held = self._held.setdefault(series, [])
             if not interval.start < interval.end or (held and held[-1].end > interval.start):
@@ -101,7 +97,7 @@ class Ledger:
             Names the connection in what is learned from it.
         """
         learned = f"live {connection}"
-        plans: _Plans = {}
+        plans: Plans = {}
         with self._lock:
             begins = {one: self._begin(one, at) for one in series}
             for one, begin in begins.items():
@@ -129,7 +125,7 @@ class Ledger:
         int
             Series that are live and know more now.
         """
-        plans: _Plans = {}
+        plans: Plans = {}
         with self._lock:
             for one in self._chosen(source, series):
                 position, learned = self._live.get(one, (OPEN, ""))
@@ -166,7 +162,7 @@ class Ledger:
             Only these; None is all that are live of the source. Their number is returned.
         why : str
         """
-        plans: _Plans = {}
+        plans: Plans = {}
         with self._lock:
             some = self._chosen(source, series)
             begins = {one: min(since, self._open.get(one, since)) for one in some}
@@ -190,7 +186,7 @@ class Ledger:
         series : iterable of Series or None
             Only these; None is all of the source. Their number is returned.
         """
-        plans: _Plans = {}
+        plans: Plans = {}
         with self._lock:
             for one in list(self._open) if series is None else list(dict.fromkeys(series)):
                 if one in self._open and one.source == source:
@@ -207,7 +203,16 @@ class Ledger:
         with self._lock:
             return sum(self.stopped(source, at) for source in {one.source for one in self._open})
 
-    def doubted(self, series: Iterable[Series], start: int, end: int, at: int, *, why: str) -> None:
+    def doubted(
+        self,
+        series: Iterable[Series],
+        start: int,
+        end: int,
+        at: int,
+        *,
+        why: str,
+        whole: bool = False,
+    ) -> None:
         """Tell that something of a stretch may be lost: a bad frame, a full queue.
 
         Parameters
@@ -218,14 +223,16 @@ class Ledger:
         at : int
             When it was noticed, ns UTC; a fetch must begin no earlier.
         why : str
+        whole : bool
+            Whether what was fetched before is in doubt too, as when it is fetched again.
         """
-        _check(start, end)
+        check_stretch(start, end)
         new = Interval(start, end, "doubt", why, at, at)
+        plans: Plans = {}
         with self._lock:
-            plans: _Plans = {
-                one: self._plan(one, start, end, precedence.doubting(new, live=one in self._live))
-                for one in series
-            }
+            for one in series:
+                decide = precedence.doubting(new, live=one in self._live, whole=whole)
+                plans[one] = self._plan(one, start, end, decide)
             self._write(plans)
 
     def fetched(
@@ -238,6 +245,7 @@ class Ledger:
         begun: int,
         fetch: str,
         at: int | None = None,
+        persist: Persist | None = None,
     ) -> None:
         """Tell that all of a stretch was fetched and stored; call it for every page.
 
@@ -256,12 +264,15 @@ class Ledger:
             Names the fetch in what is learned from it.
         at : int or None
             When it came, ns UTC; None is `begun`.
+        persist : callable or None
+            Writes the change for once, such as together with the rows; called even if there
+            is none. None is the ledger's own.
         """
-        _check(start, end)
+        check_stretch(start, end)
         pieces = bar_pieces(rows, start, end, series.timeframe * 10**9)
         decide = precedence.fetching(pieces, begun, f"fetch {fetch}", begun if at is None else at)
         with self._lock:
-            self._write({series: self._plan(series, start, end, decide)})
+            self._write({series: self._plan(series, start, end, decide)}, persist=persist)
 
     def declare_missing(
         self, series: Series, start: int, end: int, *, tries: int, at: int, why: str = ""
@@ -282,7 +293,7 @@ class Ledger:
         why : str
             What the last try said.
         """
-        _check(start, end)
+        check_stretch(start, end)
         learned = f"declared after {tries} {'try' if tries == 1 else 'tries'}"
         new = Interval(start, end, "missing", f"{learned}: {why}" if why else learned, at)
         with self._lock:
@@ -306,8 +317,8 @@ class Ledger:
         ValueError
             If the stretch is empty or has no end, or no session is known there.
         """
-        _check(start, end)
-        plans: _Plans = {}
+        check_stretch(start, end)
+        plans: Plans = {}
         with self._lock:
             for one in series:
                 spans = closed_spans(one.symbol, start, end, one.timeframe * 10**9)
@@ -377,22 +388,9 @@ class Ledger:
         noticed = (i.at for i in within(self._of(one), since, OPEN) if i.ready == OPEN)
         return max(at, since, next(noticed, at))
 
-    def _write(self, plans: _Plans, *, later: bool = False) -> None:
+    def _write(self, plans: Plans, *, later: bool = False, persist: Persist | None = None) -> None:
         """Persist changes, then make them; with `later`, persist them with the next ones."""
-        if self._persist is not None:
-            pending = dict(self._pending)
-            for one, plan in plans.items():
-                if plan is not None:
-                    pending[one] = pending.get(one, _NOTHING).and_then(plan)
-            if pending and not later:
-                self._persist([unwritten.change(one) for one, unwritten in pending.items()])
-                pending = {}
-            self._pending = pending
+        self._journal.write(plans, later=later, persist=persist)
         for one, plan in plans.items():
             if plan is not None:
                 self._held.setdefault(one, [])[plan.first : plan.last] = plan.new
-
-
-def _check(start: int, end: int) -> None:
-    if not start < end < OPEN:
-        raise ValueError(f"a stretch begins before it ends, and has an end: {start}, {end}")

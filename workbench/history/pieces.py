@@ -18,6 +18,7 @@ __all__ = [
     "Splice",
     "Unwritten",
     "bar_pieces",
+    "check_stretch",
     "gaps",
     "grown",
     "splice",
@@ -93,6 +94,15 @@ class Unwritten:
     def change(self, series: Series) -> Change:
         """Return it as what a store is told."""
         return Change(series, tuple(self.removed), tuple(self.added.values()))
+
+
+def check_stretch(start: int, end: int) -> None:
+    """Refuse a stretch that is empty or has no end with a ValueError.
+
+    >>> check_stretch(0, 10)
+    """
+    if not start < end < OPEN:
+        raise ValueError(f"a stretch begins before it ends, and has an end: {start}, {end}")
 
 
 def grown(held: list[Interval], position: int, new: Interval) -> Splice | None:

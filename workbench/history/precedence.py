@@ -6,8 +6,9 @@ said           changes                                    leaves
 live, heard    nothing known, its own tail, missing,      backfilled, doubt of another cause
                closed, no-trade -> received
 lost           nothing known, received, doubt -> doubt    backfilled, no-trade, closed, missing
-doubted        nothing known, received, closed, doubt     backfilled, no-trade, missing
-               -> doubt
+doubted        nothing known, received, closed, doubt;    backfilled, no-trade, missing
+               backfilled and no-trade too, if what was
+               fetched is to be fetched again -> doubt
 fetched        nothing known, missing, no-trade, closed   received; doubt that was not ready
                (if there are rows), doubt that was        when the fetch began; backfilled, if
                ready -> backfilled or no-trade            now there are no rows
@@ -94,11 +95,12 @@ def ending(end: int) -> Decide:
     return decide
 
 
-def doubting(new: Interval, *, live: bool) -> Decide:
-    """Put a doubt over what was received, or is to come."""
+def doubting(new: Interval, *, live: bool, whole: bool = False) -> Decide:
+    """Put a doubt over what was received, or is to come; with `whole` over what was fetched."""
+    kept = ("missing",) if whole else ("backfilled", "no-trade", "missing")
 
     def decide(a: int, b: int, old: Interval | None) -> list[Interval]:
-        if old is not None and old.state not in ("received", "closed", "doubt"):
+        if old is not None and old.state in kept:
             return [old]
         ready = 0 if old is None else old.ready
         if ready == OPEN and live:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from workbench.clock import Clock, SystemClock
+from workbench.history.coverage import KNOWN
 from workbench.history.ledger import Ledger
 from workbench.history.pieces import gaps
 from workbench.records import Batch
-from workbench.store import fetches
-from workbench.store.coverage import Series
-from workbench.store.store import Store
-from workbench.symbols import SymbolTable, canonical
+from workbench.store.coverage import Change, Interval, Series, write_intervals
+from workbench.store.sqlite import SqliteStore
+from workbench.symbols import SymbolTable
 
 __all__ = ["Settlement"]
 
@@ -22,14 +21,14 @@ __all__ = ["Settlement"]
 class Settlement:
     """Let a ledger tell a backfill what to fetch, and learn from it what came.
 
-    It is the `coverage` of :func:`~workbench.history.backfill.backfill`. Rows are stored
-    before the ledger is told of them: a crash between the two costs a request, never a row.
+    It is the `coverage` of :func:`~workbench.history.backfill.backfill`. Rows and the word that
+    their range came whole are stored in one transaction: no crash comes between the two.
 
     Parameters
     ----------
     ledger : Ledger
-        Persisting into the same store.
-    store : Store
+        Of that store: :func:`~workbench.history.ledgers.ledger_of` gives it.
+    store : SqliteStore
         Takes the rows.
     fetch : str
         Names the fetch in what is learned from it.
@@ -39,17 +38,17 @@ class Settlement:
     Examples
     --------
     >>> import tempfile
+    >>> from workbench.history.ledgers import ledger_of
     >>> from workbench.store.store import open_store
     >>> with tempfile.TemporaryDirectory() as folder, open_store(f"{folder}/m.db") as store:
-    ...     ledger = Ledger(store.intervals(), persist=store.put_intervals)
-    ...     Settlement(ledger, store).missing(fetches.Series("sim", "trade", "BTC-USD"), 0, 9)
+    ...     Settlement(ledger_of(store), store).missing(Series("sim", "BTC-USD", "trade"), 0, 9)
     [(0, 9)]
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        store: Store,
+        store: SqliteStore,
         *,
         fetch: str = "backfill",
         clock: Clock | None = None,
@@ -58,62 +57,102 @@ class Settlement:
         self._store = store
         self._fetch = fetch
         self._clock = clock or SystemClock()
-        self._begun: dict[Series, int] = {}
-        self._lock = threading.Lock()
 
-    def missing(self, series: fetches.Series, start: int, end: int) -> list[tuple[int, int]]:
+    def missing(self, series: Series, start: int, end: int) -> list[tuple[int, int]]:
         """Return what of [start, end) has to be fetched, ns."""
-        return self._ledger.missing(_key(series), start, end)
+        return self._ledger.missing(series, start, end)
 
-    def doubt(self, series: fetches.Series, intervals: Sequence[tuple[int, int]]) -> None:
-        """Write down what is going to be fetched, where nothing is known of it yet."""
-        key, now = _key(series), self._clock.now()
-        with self._lock:
-            # No request of these ranges was sent before now: so early it counts as begun.
-            self._begun[key] = now
-        for start, end in intervals:
-            for low, high in gaps(self._ledger.intervals(key, start, end), start, end):
-                self._ledger.doubted([key], low, high, now, why=f"{self._fetch} begun")
+    def doubt(self, series: Series, spans: Sequence[tuple[int, int]]) -> None:
+        """Write down durably what is going to be fetched.
 
-    def came(
-        self,
-        series: fetches.Series,
-        interval: tuple[int, int],
-        batches: Iterable[Batch],
-        table: SymbolTable,
-    ) -> int:
-        """Store rows, then tell the ledger that their range came whole; return rows changed.
+        What is in doubt or missing already keeps its reason. What is known is in doubt from
+        now on; the tail of a live series is not, being about to come.
 
         Parameters
         ----------
-        series : fetches.Series
-        interval : (int, int)
-            What has come whole, ns; an empty one tells nothing.
+        series : Series
+        spans : sequence of (int, int)
+            Half-open ranges, ns UTC.
+        """
+        now = self._clock.now()
+        for start, end in spans:
+            held = self._ledger.intervals(series, start, end)
+            for low, high in gaps(held, start, end):
+                why = f"{self._fetch} begun"
+                self._ledger.doubted([series], low, high, now, why=why)
+            for low, high in _runs(held):
+                why = f"{self._fetch} begun anew"
+                self._ledger.doubted([series], low, high, now, why=why, whole=True)
+
+    def came(
+        self,
+        series: Series,
+        span: tuple[int, int],
+        batches: Iterable[Batch],
+        table: SymbolTable,
+        *,
+        begun: int,
+        certain: bool = True,
+    ) -> int:
+        """Store rows and that their range came whole, both or none; return rows changed.
+
+        Parameters
+        ----------
+        series : Series
+        span : (int, int)
+            What has come whole, ns; an empty one tells nothing, and rows are stored all the
+            same.
         batches : iterable of Batch
         table : SymbolTable
             Names of the symbols in the rows.
+        begun : int
+            When the request that brought them was sent, ns UTC: what was lost after it stays
+            in doubt.
+        certain : bool
+            Whether a step without a bar had no trade. It is not where some of what came could
+            not be read or was refused.
         """
         some = list(batches)
-        changed = self._store.append_many(some, table)
-        start, end = interval
+        start, end = span
         if start >= end:
-            return changed
-        key = _key(series)
-        times = [batch.rows["time"] for batch in some]
-        inside = np.concatenate([np.zeros(0, np.int64), *times])
-        inside = inside[(inside >= start) & (inside < end)]
-        own = all(batch.kind != "bar" or _of(batch, key.timeframe) for batch in some)
-        now = self._clock.now()
-        with self._lock:
-            begun = self._begun.get(key, 0)
+            return self._store.append_many(some, table)
+        changed = 0
+
+        def write(changes: Sequence[Change]) -> None:
+            nonlocal changed
+            changed = self._store.append_with(
+                some, table, lambda connection: write_intervals(connection, changes)
+            )
+
+        times = np.concatenate([np.zeros(0, np.int64), *(batch.rows["time"] for batch in some)])
+        inside = times[(times >= start) & (times < end)]
+        own = all(_of(batch, series.timeframe) for batch in some if batch.kind == "bar")
         # Bars of another length tell that there was something, and not where nothing was.
-        rows = inside if own else len(inside)
-        self._ledger.fetched(key, start, end, rows, begun=begun, fetch=self._fetch, at=now)
+        rows = inside if own and certain else max(len(inside), not certain)
+        self._ledger.fetched(
+            series,
+            start,
+            end,
+            rows,
+            begun=begun,
+            fetch=self._fetch,
+            at=self._clock.now(),
+            persist=write,
+        )
         return changed
 
 
-def _key(series: fetches.Series) -> Series:
-    return Series(series.source, canonical(series.symbol), series.kind, series.seconds)
+def _runs(held: Iterable[Interval]) -> list[tuple[int, int]]:
+    """Return the ranges of intervals that are known, those that touch as one."""
+    found: list[tuple[int, int]] = []
+    for one in held:
+        if one.state not in KNOWN:
+            continue
+        if found and found[-1][1] == one.start:
+            found[-1] = (found[-1][0], one.end)
+        else:
+            found.append((one.start, one.end))
+    return found
 
 
 def _of(batch: Batch, seconds: int) -> bool:
