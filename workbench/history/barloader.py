@@ -27,7 +27,7 @@ from workbench.records import BAR, CLOSED, Rows
 from workbench.store.store import Store
 from workbench.timeframes import Timeframe, timeframe
 
-__all__ = ["BarLoader", "Loaded", "Origin"]
+__all__ = ["BarLoader", "Loaded", "Origin", "folded"]
 
 log = logging.getLogger("workbench.history.barloader")
 
@@ -119,7 +119,7 @@ class BarLoader:
             If it was stopped, or the archive cancelled.
         """
         stop = stop or threading.Event()
-        with self._shared.turn(symbol):
+        with self._shared.turn(symbol, [one.timeframe for one in call.covers]):
             found = [self._shared.fresh(symbol, *one, since) for one in call.covers]
             held = [one for one in found if one is not None]
             if len(held) == len(call.covers):
@@ -161,7 +161,7 @@ class BarLoader:
                 made = rows
             else:
                 try:
-                    made = _folded(rows, length, begun)[-one.bars :]
+                    made = folded(rows, length, begun)[-one.bars :]
                 except ValueError as error:
                     raise DecodeError(
                         f"{self._archive.name} gave bars of {symbol} that do not fold: {error}",
@@ -197,7 +197,7 @@ class BarLoader:
             minutes = self._store.rows("bar", symbol, timeframe=_MINUTE, last=most)
             if not len(minutes):
                 return minutes
-            return _folded(minutes, length, int(minutes["time"][-1]) + _MINUTE.ns)[-one.bars :]
+            return folded(minutes, length, int(minutes["time"][-1]) + _MINUTE.ns)[-one.bars :]
         except StoreError as error:
             log.warning("the store does not help with %s: %s", symbol, error)
             return np.zeros(0, BAR)
@@ -210,8 +210,18 @@ def _told(covers: tuple[Series, ...], held: list[Held], origin: Origin) -> dict[
     }
 
 
-def _folded(rows: Rows, length: Timeframe, until: int) -> Rows:
-    """Return the longer bars that are over, and of which no part was cut off in front."""
+def folded(rows: Rows, length: Timeframe, until: int) -> Rows:
+    """Return the longer bars that are over, and of which no part was cut off in front.
+
+    Parameters
+    ----------
+    rows : array of BAR
+        All closed bars from the first one on, of one series.
+    length : Timeframe
+        A multiple of theirs.
+    until : int
+        When the rows were asked for, ns UTC: bars that end later are left out.
+    """
     made = fold_bars(rows, length)
     if len(made) and made["time"][0] != rows["time"][0]:
         made = made[1:]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from workbench.clock import Clock, SystemClock
@@ -72,7 +74,7 @@ class SharedBars:
         self._most = most
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], Held] = {}
-        self._turns: dict[str, threading.Lock] = {}
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
 
     def __repr__(self) -> str:
         return f"SharedBars({len(self._held)} series, fresh for {self.validity:g} s)"
@@ -126,13 +128,19 @@ class SharedBars:
             return None
         return held if self._clock.monotonic() - held.moment <= self.validity else None
 
-    def turn(self, symbol: str) -> threading.Lock:
-        """Return the lock to hold while bars of a symbol are fetched.
+    @contextmanager
+    def turn(self, symbol: str, timeframes: Iterable[str]) -> Iterator[None]:
+        """Hold the turn to fetch some series of a symbol.
 
         Whoever waited for it finds what the other fetched.
         """
-        with self._lock:
-            return self._turns.setdefault(symbol, threading.Lock())
+        with ExitStack() as held:
+            # In one order everywhere, so that no two wait for each other.
+            for name in sorted(set(timeframes)):
+                with self._lock:
+                    turn = self._turns.setdefault((symbol, name), threading.Lock())
+                held.enter_context(turn)
+            yield
 
     def moment(self) -> float:
         """Return the seconds of the clock that never steps, as `put` and `fresh` take them."""
