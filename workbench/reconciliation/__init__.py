@@ -1,0 +1,1 @@
+"""Reconciliation: our bars against a provider's, each difference with a reason."""
