@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -349,3 +350,62 @@ def test_coverage_of_nothing_is_empty() -> None:
     assert coverage.series == ()
     assert completeness([], 0, 10) == 0.0
     assert completeness([], 10, 10) == 1.0
+
+
+def test_who_hears_waits_for_no_writer() -> None:
+    writing, written = threading.Event(), threading.Event()
+
+    def slow(changes: Sequence[Change]) -> None:
+        writing.set()
+        assert written.wait(10)
+
+    ledger = Ledger()
+    ledger.live([TRADES], 10 * S, connection="1")
+    ledger.heard("sim", 12 * S)
+    with ThreadPoolExecutor(1) as pool:
+        fetch = pool.submit(
+            ledger.fetched, TRADES, 0, 10 * S, 3, begun=13 * S, fetch="a", persist=slow
+        )
+        assert writing.wait(10)
+        assert ledger.heard("sim", 14 * S) == 0
+        assert ledger.heard("sim", 15 * S, iter([TRADES])) == 0
+        written.set()
+        fetch.result()
+    assert ledger.lost("sim", 16 * S, 17 * S, why="reset") == 1
+    assert [(a, b, state) for a, b, state, _ in told(ledger)] == [
+        (0, 10, "backfilled"), (10, 15, "received"), (15, float("inf"), "doubt"),
+    ]  # fmt: skip
+
+
+def test_what_is_fetched_anew_is_put_in_doubt_but_for_what_was_given_up() -> None:
+    ledger = Ledger()
+    for low, high, rows in ((0, 10, 5), (10, 20, 0)):
+        ledger.fetched(TRADES, low * S, high * S, rows, begun=50 * S, fetch="a")
+    ledger.declare_missing(TRADES, 20 * S, 30 * S, tries=1, at=50 * S)
+    ledger.doubted([TRADES], 5 * S, 40 * S, 60 * S, why="anew")
+    assert [state for _, _, state, _ in told(ledger)] == [
+        "backfilled", "no-trade", "missing", "doubt",
+    ]  # fmt: skip
+    ledger.doubted([TRADES], 5 * S, 40 * S, 60 * S, why="anew", whole=True)
+    assert [(a, b, state) for a, b, state, _ in told(ledger)] == [
+        (0, 5, "backfilled"), (5, 20, "doubt"), (20, 30, "missing"), (30, 40, "doubt"),
+    ]  # fmt: skip
+
+
+def test_a_fetch_may_be_written_down_along_with_its_rows() -> None:
+    own: list[Change] = []
+    ledger = Ledger(persist=own.extend)
+    written: list[list[Change]] = []
+    for _ in range(2):
+        ledger.fetched(
+            TRADES, 0, 10 * S, 3, begun=S, fetch="a", at=S, persist=lambda c: written.append([*c])
+        )
+    assert [len(changes) for changes in written] == [1, 0]  # called though nothing changes
+    assert own == []
+
+    def full(changes: Sequence[Change]) -> None:
+        raise StoreFullError("no space left")
+
+    with pytest.raises(StoreFullError):
+        ledger.fetched(TRADES, 10 * S, 20 * S, 3, begun=S, fetch="a", persist=full)
+    assert ledger.missing(TRADES, 0, 20 * S) == [(10 * S, 20 * S)]

@@ -7,7 +7,6 @@ wins where two say something of the same stretch is told in `workbench.history.p
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from workbench.history import precedence
 from workbench.history.closures import closed_spans
-from workbench.history.journal import Journal, Persist, Plans
+from workbench.history.journal import Journal, Persist, Plans, Turn
 from workbench.history.pieces import (
     Decide,
     Splice,
@@ -71,7 +70,7 @@ class Ledger:
 
     def __init__(self, rows: Iterable[_Row] = (), *, persist: Persist | None = None) -> None:
         self._journal = Journal(persist)
-        self._lock = threading.RLock()
+        self._lock = Turn()
         self._held: dict[Series, list[Interval]] = {}
         self._live: dict[Series, tuple[int, str]] = {}  # proven until, learned from
         self._open: dict[Series, int] = {}  # no doubt without end begins before this
@@ -112,6 +111,8 @@ class Ledger:
     def heard(self, source: str, until: int, series: Iterable[Series] | None = None) -> int:
         """Tell that all of live series has come, and is stored, up to a moment.
 
+        Waits for nobody: while another thread writes, it is kept for the end of that.
+
         Parameters
         ----------
         source : str
@@ -125,19 +126,22 @@ class Ledger:
         int
             Series that are live and know more now.
         """
+        some = None if series is None else list(series)
+        return self._lock.soon(lambda: self._hear(source, until, some))
+
+    def _hear(self, source: str, until: int, series: list[Series] | None) -> int:
         plans: Plans = {}
-        with self._lock:
-            for one in self._chosen(source, series):
-                position, learned = self._live.get(one, (OPEN, ""))
-                if position < until:
-                    new = Interval(position, until, "received", learned, until)
-                    plans[one] = grown(self._of(one), position, new) or self._plan(
-                        one, position, until, precedence.hearing(new)
-                    )
-            self._write(plans, later=True)
-            for one in plans:
-                self._live[one] = (until, self._live[one][1])
-                self._open[one] = until
+        for one in self._chosen(source, series):
+            position, learned = self._live.get(one, (OPEN, ""))
+            if position < until:
+                new = Interval(position, until, "received", learned, until)
+                plans[one] = grown(self._of(one), position, new) or self._plan(
+                    one, position, until, precedence.hearing(new)
+                )
+        self._write(plans, later=True)
+        for one in plans:
+            self._live[one] = (until, self._live[one][1])
+            self._open[one] = until
         return len(plans)
 
     def lost(
