@@ -34,6 +34,9 @@ def backfill(
     ] = "massive",
     store: Annotated[Path | None, typer.Option(help="The store; that of the settings")] = None,
     refresh: Annotated[bool, typer.Option(help="Fetch again what is known to be whole")] = False,
+    dask: Annotated[
+        str | None, typer.Option(help="Scheduler of a Dask cluster that fetches: tcp://host:8786")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking")] = False,
 ) -> None:
     """Fetch exactly what the store lacks; interrupted in any way, it goes on where it was."""
@@ -50,7 +53,7 @@ def backfill(
     try:
         report = run(
             symbols, timeframe, start=start, end=end, source=source, store=path,
-            kind=_kind(kind), confirm=confirm, refresh=refresh, config=config,
+            kind=_kind(kind), confirm=confirm, refresh=refresh, config=config, dask=dask,
         )  # fmt: skip
     except ValueError as error:
         raise ConfigError(str(error)) from error

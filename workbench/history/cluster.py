@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -46,6 +47,8 @@ _LONG = 60.0
 #: Seconds that pages on their way get when all is to end.
 _GRACE = 5.0
 _TO_CONNECT = 10.0
+#: Seconds that a lost scheduler gets to come back; a client of its own gives up only later.
+_AWAY = 5.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -184,6 +187,7 @@ class Cluster:
         self._stop = archive.rest.stop
         self._lock = threading.Lock()
         self._computed: dict[str, list[tuple[int, Any]]] = {}
+        self._gone = False  # the scheduler, for too long
 
     def __repr__(self) -> str:
         return f"Cluster({self._client.scheduler.address!r}, {self._archive!r})"
@@ -245,16 +249,19 @@ class Cluster:
         try:
             if self._stop.is_set():
                 raise CancelledError
+            self._look(errand)
             future = self._client.submit(fetch_page, errand, pure=False)
-            self._awaited(future, errand, number)
+            self._await(future, errand, number)
+            if future.cancelled():  # by nobody here
+                return self._lost(errand, "the scheduler was lost") if errand.last else 0.0
             found: Found | WorkbenchError | float = future.result()
             return found
         finally:
             limit.done(number)
 
-    def _awaited(self, future: Any, errand: Errand, number: int) -> None:
+    def _await(self, future: Any, errand: Errand, number: int) -> None:
         """Wait until an errand was done; raise what it raised."""
-        waited, grace, told = 0.0, _GRACE, False
+        waited, grace, away, told = 0.0, _GRACE, 0.0, False
         while True:
             try:
                 error = future.exception(timeout=_LOOK)
@@ -268,15 +275,21 @@ class Cluster:
                 if grace <= 0:
                     future.cancel()
                     raise CancelledError
+            away = away + _LOOK if self._client.status == "connecting" else 0.0
+            self._gone |= away > _AWAY
+            self._look(errand)
             if waited > _LONG and not told:
                 told = True
                 log.warning("no worker brought a page of %s within %.0f s", errand.request, _LONG)
-        if future.cancelled():
-            raise self._lost(errand, "the scheduler let go of it")
         if type(error).__name__ == "KilledWorker":
             raise self._lost(errand, "the workers that tried died")
         if error is not None:
             raise error
+
+    def _look(self, errand: Errand) -> None:
+        """Raise ConnectError if nothing that is sent would be answered any more."""
+        if self._gone or self._client.status in ("closing", "closed"):
+            raise self._lost(errand, "the scheduler is lost")
 
     def _lost(self, errand: Errand, why: str) -> ConnectError:
         return ConnectError(
@@ -329,15 +342,25 @@ def open_cluster(
         yield Cluster(dask, archive, compute=compute)
         return
     try:
+        if isinstance(dask, str):
+            _knock(dask)
         client = distributed.Client(dask, timeout=_TO_CONNECT, set_as_default=False)
     except OSError as error:
         raise ConnectError(f"no Dask scheduler answers at {dask}: {error}") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"not the address of a Dask scheduler: {dask!r}, where tcp://host:8786 is one"
-        ) from error
     with client:
         yield Cluster(client, archive, compute=compute)
+
+
+def _knock(address: str) -> None:
+    """Connect and leave: a client that finds nobody would leave a thread behind."""
+    comm = importlib.import_module("distributed.comm")
+    try:
+        host, port = comm.get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise ConfigError(
+            f"not the address of a Dask scheduler: {address[:60]!r}, where tcp://host:8786 is one"
+        ) from error
+    socket.create_connection((host, port), timeout=_TO_CONNECT).close()
 
 
 def _distributed() -> Any:
