@@ -2,123 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.kernels import gate as kernel
-from workbench.kernels.exact import LIMIT
-from workbench.records import Batch, Rows
-from workbench.sources.source import Reject
+from workbench.quality.judge import BarJudge, Judge, Verdicts
+from workbench.quality.quarantine import Outcome, Quarantine, Refused
+from workbench.quality.rerun import Rerun
+from workbench.quality.rules import Rules
+from workbench.records import Batch, Kind, Rows
 from workbench.symbols import SymbolTable
 
 __all__ = ["Gate", "Quarantine", "Refused"]
 
-_RULES = ("", "duplicate", "price", "size", "time")
-_WHY = {
-    "price": "not a finite price above zero and below 5.6e14",
-    "size": "not a finite size above zero whose value is below 5.6e14",
-    "time": "before 2000 or more than a day after it was received: a wrong unit or clock",
-    "ohlc": "open, high, low, close or volume contradict each other, are not finite or too large",
+#: Marks of rows that were accepted: column of the levels, by kind.
+_MARKS = {
+    "late": "late",
+    "disordered": "disordered",
+    "large": "outsize",
+    "off-market": "off_market",
+    "crossed": "crossed",
+    "locked": "locked",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A row or event that was refused, as kept in quarantine.
-
-    Attributes
-    ----------
-    rule, detail : str
-        Which rule refused it, and what the rule says.
-    kind : str
-        "trade", "quote", "bar", or "event" for what never became a row.
-    symbol : str or None
-    received : int
-        ns UTC, 0 if not known.
-    content : str
-        The row or the raw event, for a person.
-    """
-
-    rule: str
-    detail: str
-    kind: str
-    symbol: str | None
-    received: int
-    content: str
-
-
-class Quarantine:
-    """Refused rows: all counted by rule, the newest kept to look at.
-
-    Parameters
-    ----------
-    keep : int
-        How many are kept.
-    """
-
-    def __init__(self, keep: int = 1000) -> None:
-        self.counts: Counter[str] = Counter()
-        self._kept: deque[Refused] = deque(maxlen=keep)
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        """Return how many were refused in all."""
-        return self.counts.total()
-
-    def __repr__(self) -> str:
-        rules = ", ".join(f"{rule} {n}" for rule, n in self.counts.most_common())
-        return f"Quarantine({len(self)} refused{': ' + rules if rules else ''})"
-
-    def rejects(self, rejects: Sequence[Reject]) -> None:
-        """Take what a source could not decode."""
-        with self._lock:
-            for reject in rejects:
-                self.counts[reject.rule] += 1
-                content = reject.raw.decode("utf-8", "replace")
-                self._kept.append(
-                    Refused(reject.rule, reject.detail, "event", None, reject.received, content)
-                )
-
-    def rows(self, kind: str, rule: str, rows: Rows, table: SymbolTable) -> None:
-        """Take rows that a rule refused."""
-        with self._lock:
-            self.counts[rule] += len(rows)
-            names = rows.dtype.names or ()
-            for row in rows[-(self._kept.maxlen or 0) :]:
-                values = zip(names, row.item(), strict=True)
-                content = ", ".join(f"{n}={v!r}" for n, v in values if n != "padding")
-                symbol = table.name(int(row["symbol"]))
-                received = int(row["received"]) if "received" in names else 0
-                self._kept.append(Refused(rule, _WHY[rule], kind, symbol, received, content))
-
-    def table(self, limit: int = 10) -> pd.DataFrame:
-        """Return the newest refusals, newest first.
-
-        Parameters
-        ----------
-        limit : int
-            How many at most.
-        """
-        with self._lock:
-            newest = list(self._kept)[::-1][:limit]
-        frame = pd.DataFrame(
-            [(r.received, r.rule, r.kind, r.symbol, r.detail, r.content) for r in newest],
-            columns=["received", "rule", "kind", "symbol", "detail", "content"],
-        )
-        frame["received"] = pd.to_datetime(frame["received"], utc=True)
-        return frame
 
 
 class Gate:
     """Accept rows, tell repeats, refuse what cannot be true.
 
-    Every row that comes in is counted once: received = accepted + duplicate + refused.
+    Every row that comes in is counted once: received = accepted + duplicate + refused. Trades
+    off the level of their symbol are refused until others confirm them; they are released
+    then, ahead of the trade that confirmed them, and counted as accepted instead.
 
     Parameters
     ----------
@@ -128,6 +43,15 @@ class Gate:
         Receives what is refused.
     remember : int
         Trades remembered at least to tell repeats; memory grows with use up to 200 bytes each.
+    rules : Rules or None
+        None refuses only what cannot be a row at all; `Rules()` are the usual ones.
+
+    Attributes
+    ----------
+    received, accepted, duplicates, refused : Counter of str
+        Rows by kind.
+    released : Counter of str
+        Rows by kind that were refused first and are among those accepted.
 
     Examples
     --------
@@ -142,100 +66,183 @@ class Gate:
     (3, 1, 1, Quarantine(1 refused: price 1))
     """
 
-    def __init__(self, table: SymbolTable, quarantine: Quarantine, remember: int = 200_000) -> None:
+    def __init__(
+        self,
+        table: SymbolTable,
+        quarantine: Quarantine,
+        remember: int = 200_000,
+        rules: Rules | None = None,
+    ) -> None:
         self.quarantine = quarantine
+        self.rules = rules or Rules.structural()
         self.received: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
         self.duplicates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.released: Counter[str] = Counter()
         self._table = table
-        # Two tables in turn: the old one is forgotten when the young one has its share.
-        # A table holds half its length, so that one alone remembers what was promised.
-        self._largest = 1 << (2 * max(remember, 512) - 1).bit_length()
-        self._young = _keys(1024)
-        self._old = _keys(1024)
-        self._held = 0
-        self._bars: dict[tuple[int, int], bytes] = {}
+        self._judge = Judge(table, self.rules, remember)
+        self._bars = BarJudge()
 
-    def accept(self, batch: Batch) -> Batch:
-        """Return the rows of a batch that are new and possible."""
+    def accept(self, batch: Batch, *, fetched: bool = False, source: str | None = None) -> Batch:
+        """Return the rows of a batch that are new and possible.
+
+        Parameters
+        ----------
+        batch : Batch
+        fetched : bool
+            Whether they come from history rather than live: then trades are not judged by the
+            level of today, do not set it, and are not late.
+        source : str or None
+            Where they come from, for the quarantine.
+
+        Returns
+        -------
+        Batch
+            With trades released by this batch before the trade that confirmed them, and bars
+            numbered by revision.
+        """
         kind, rows = batch.kind, batch.rows
-        verdicts = np.zeros(len(rows), np.uint8)
         if kind == "trade":
-            self._judge_trades(rows, verdicts)
+            verdicts = self._judge.trades(rows, fetched)
         elif kind == "quote":
-            kernel.judge_quotes(rows, verdicts)
+            verdicts = self._judge.quotes(rows)
         else:
-            return self._accept_bars(batch)
+            verdicts, rows = self._bars.bars(rows)
         self.received[kind] += len(rows)
-        if not verdicts.any():
+        if not verdicts.codes.any() and not verdicts.confirmed:
             self.accepted[kind] += len(rows)
-            return batch
-        for verdict in np.unique(verdicts[verdicts > 0]):
-            some = rows[verdicts == verdict]
-            if verdict == 1:
-                self.duplicates[kind] += len(some)
-            else:
-                self.refused[kind] += len(some)
-                self.quarantine.rows(kind, _RULES[verdict], some, self._table)
-        kept = rows[verdicts == 0]
+            return batch if rows is batch.rows else Batch(kind, rows, batch.timeframe)
+        self._count(kind, rows, verdicts, source)
+        kept = self._kept(kind, rows, verdicts)
         self.accepted[kind] += len(kept)
         return Batch(kind, kept, batch.timeframe)
 
-    def _judge_trades(self, rows: Rows, verdicts: npt.NDArray[np.uint8]) -> None:
+    def _count(self, kind: Kind, rows: Rows, verdicts: Verdicts, source: str | None) -> None:
+        codes = verdicts.codes
+        for code in np.unique(codes[codes > 0]):
+            where = np.flatnonzero(codes == code)
+            if code == 1:
+                self.duplicates[kind] += len(where)
+                continue
+            self.refused[kind] += len(where)
+            rule = verdicts.names[code]
+            judged = verdicts.against[where] if rule in ("deviation", "outsize") else None
+            self.quarantine.rows(
+                kind, rule, rows[where], self._table,
+                serials=where + verdicts.serial, against=judged, rules=self.rules, source=source,
+            )  # fmt: skip
+
+    def _kept(self, kind: Kind, rows: Rows, verdicts: Verdicts) -> Rows:
+        """Return what is accepted, with what was confirmed in its place."""
+        good = verdicts.codes == 0
+        parts: list[Rows] = []
         start = 0
-        while True:
-            start, self._held = kernel.judge_trades(
-                rows, start, self._young, self._old, self._held, verdicts
-            )
-            if start == len(rows):
-                return
-            if len(self._young) < self._largest:
-                larger = _keys(min(len(self._young) * 4, self._largest))
-                kernel.copy_keys(self._young, larger)
-                self._young = larger
-            else:
-                # In turn: what was old is emptied and used again, so memory stays where it is.
-                spare = self._old if len(self._old) == len(self._young) else _keys(self._largest)
-                spare["place"] = -1
-                self._old, self._young = self._young, spare
-                self._held = 0
+        for one in verdicts.confirmed:
+            parts += [rows[start : one.at][good[start : one.at]], one.rows]
+            start = one.at
+            self.refused[kind] -= len(one.rows)
+            self.released[kind] += len(one.rows)
+            symbol = self._table.name(int(rows["symbol"][one.at]))
+            self.quarantine.settle(kind, "deviation", symbol, one.serials.tolist())
+        rest = rows[start:][good[start:]]
+        return np.concatenate([*parts, rest]) if parts else rest
 
-    def _accept_bars(self, batch: Batch) -> Batch:
-        rows = batch.rows
-        self.received["bar"] += len(rows)
-        prices = np.stack([rows[name] for name in ("open", "high", "low", "close")])
-        good = (
-            (prices > 0).all(axis=0)
-            & (rows["high"] >= prices.max(axis=0))
-            & (rows["low"] <= prices.min(axis=0))
-            & (prices < LIMIT).all(axis=0)
-            & (rows["volume"] >= 0)
-            & (rows["volume"] < LIMIT)
-            & np.isfinite(rows["vwap"])
-            & np.isfinite(rows["notional"])
-        )
-        late = good & (rows["time"] < kernel.EARLIEST)
-        for rule, bad in (("ohlc", ~good), ("time", late)):
-            if bad.any():
-                self.quarantine.rows("bar", rule, rows[bad], self._table)
-                self.refused["bar"] += int(bad.sum())
-        good &= ~late
-        keep = np.flatnonzero(good)
-        repeated = np.array([self._is_repeat(rows[i : i + 1]) for i in keep], bool)
-        self.duplicates["bar"] += int(repeated.sum())
-        kept = rows[keep[~repeated]] if len(keep) else rows[:0]
-        self.accepted["bar"] += len(kept)
-        return Batch("bar", kept, batch.timeframe)
+    def release(self, again: Rerun) -> list[Batch]:
+        """Accept what other rules let pass, and return it.
 
-    def _is_repeat(self, row: Rows) -> bool:
-        """Tell whether this bar is the last one of its series over again, unchanged."""
-        key = (int(row["symbol"][0]), int(row["timeframe"][0]))
-        before, self._bars[key] = self._bars.get(key), row.tobytes()
-        return before == self._bars[key]
+        Parameters
+        ----------
+        again : Rerun
+            Of this gate's quarantine. What was released since is left out.
 
+        Returns
+        -------
+        list of Batch
+            To be taken as if it had just been accepted.
+        """
+        still = {one.number for one in self.quarantine.entries() if one.outcome == "refused"}
+        parts: dict[Kind, list[Rows]] = {"trade": [], "quote": [], "bar": []}
+        for one in again.passed:
+            if one.number not in still or one.row is None or one.symbol is None:
+                continue
+            kind: Kind = one.kind  # type: ignore[assignment]  # what has a row is no event
+            fresh = True
+            if kind == "trade":
+                fresh = bool(self._judge.admit(one.row, one.rule != "time")[0])
+            self.refused[kind] -= 1
+            (self.accepted if fresh else self.duplicates)[kind] += 1
+            self.released[kind] += fresh
+            outcome: Outcome = "released" if fresh else "duplicate"
+            self.quarantine.settle(kind, one.rule, one.symbol, [one.serial], outcome)
+            if fresh:
+                parts[kind].append(one.row)
+        return [Batch(kind, np.concatenate(rows)) for kind, rows in parts.items() if rows]
 
-def _keys(length: int) -> Rows:
-    keys = np.zeros(length, kernel.KEY)
-    keys["place"] = -1
-    return keys
+    def expect(self, symbol: str, price: float, time: int) -> None:
+        """Set the level of a symbol before its first trade, as from a stored close.
+
+        Parameters
+        ----------
+        symbol : str
+        price : float
+        time : int
+            Of the price, ns UTC; without effect if there was a newer trade.
+        """
+        self._judge.expect(self._table.id(symbol), price, time)
+
+    @property
+    def marks(self) -> dict[str, int]:
+        """Rows that were accepted with a mark, by mark."""
+        levels = self._judge.levels
+        found = {mark: int(levels[column].sum()) for mark, column in _MARKS.items()}
+        return found | {"revised": self._bars.revised}
+
+    def statistics(self) -> dict[str, float | int]:
+        """Return validation in figures.
+
+        Returns
+        -------
+        dict
+            validated, errors_detected (refused and not released), corrections_made (released
+            trades and revised bars), duplicates, and success_rate: the share accepted of what
+            was no repeat, from 0 to 1.
+        """
+        refused, accepted = self.refused.total(), self.accepted.total()
+        return {
+            "validated": self.received.total(),
+            "errors_detected": refused,
+            "corrections_made": self.released.total() + self._bars.revised,
+            "duplicates": self.duplicates.total(),
+            "success_rate": accepted / (accepted + refused) if accepted + refused else 1.0,
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Return a line of counts for each symbol that had a trade or a quote.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index "symbol"; trades (accepted), refused, duplicate, late, disordered, large,
+            off_market, quotes (received), quotes_refused, crossed, locked, and level, low,
+            high: around which price which are allowed now.
+        """
+        levels = self._judge.levels.copy()
+        levels = levels[: len(self._table)]
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            "trades": levels["accepted"],
+            "refused": levels["refused"],
+            "duplicate": levels["duplicate"],
+            "late": levels["late"],
+            "disordered": levels["disordered"],
+            "large": levels["outsize"],
+        }
+        names = ("off_market", "quotes", "quotes_refused", "crossed", "locked")
+        columns |= {name: levels[name] for name in names}
+        seen = levels["newest"] > 0
+        columns["level"] = np.where(seen, levels["middle"], np.nan)
+        columns |= {name: np.where(seen, levels[name], np.nan) for name in ("low", "high")}
+        symbols = pd.Index(self._table.names()[: len(levels)], name="symbol", dtype=object)
+        frame = pd.DataFrame(columns, index=symbols)
+        came = frame[["trades", "refused", "duplicate", "quotes"]].sum(axis=1) > 0
+        return frame[came]

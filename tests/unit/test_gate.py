@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from workbench.gate import Gate, Quarantine
+from workbench.quality.rules import Rules
 from workbench.records import BAR, QUOTE, TRADE, Batch
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame, Reject
@@ -19,8 +20,9 @@ Rows = npt.NDArray[Any]
 NOW = 1_723_161_255_342_000_000
 
 
-def a_gate(keep: int = 1000, **options: int) -> Gate:
-    return Gate(SymbolTable(["BTC-USD", "ETH-USD"]), Quarantine(keep), **options)
+def a_gate(keep: int = 1000, rules: Rules | None = None, **options: int) -> Gate:
+    table = SymbolTable(["BTC-USD", "ETH-USD"])
+    return Gate(table, Quarantine(keep), rules=rules or Rules(), **options)
 
 
 def trades(n: int = 1, **fields: Any) -> Rows:
@@ -59,6 +61,10 @@ def bars(**fields: Any) -> Rows:
         ({"time": 0}, "time"),
         ({"time": NOW // 1000}, "time"),
         ({"time": NOW + 86_401 * 10**9}, "time"),
+        ({"time": NOW + 5_001 * 10**6}, "time"),
+        ({"time": 9 * 10**18, "received": 0}, "time"),
+        ({"price": 10.51}, "deviation"),
+        ({"price": 9.49}, "deviation"),
     ],
 )
 def test_what_is_refused(fields: dict[str, Any], rule: str) -> None:
@@ -120,7 +126,7 @@ def test_memory_for_repeats_is_bounded() -> None:
     gate = a_gate(remember=2000)
     for start in range(0, 60_000, 1000):
         gate.accept(Batch("trade", trades(1000, id=range(start, start + 1000))))
-    assert gate._young.nbytes + gate._old.nbytes <= 2000 * 200
+    assert gate._judge.nbytes <= 2000 * 200
     assert len(gate.accept(Batch("trade", trades(1, id=0)))) == 1, "the oldest is forgotten"
 
 
