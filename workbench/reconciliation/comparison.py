@@ -22,7 +22,7 @@ from workbench.reconciliation.grid import (
 )
 from workbench.reconciliation.reasons import Finding, explain
 from workbench.reconciliation.result import Reconciliation
-from workbench.reconciliation.tape import Tape, corrections, pair
+from workbench.reconciliation.tape import Tape, changes, pair
 from workbench.records import Rows
 from workbench.store.coverage import Interval
 from workbench.store.frames import utc
@@ -115,13 +115,14 @@ def compare(
     found = agreement(both.own, both.theirs, both.told)
     apart = np.flatnonzero((found == DIFFERS).any(axis=1))
     parts = list(intervals)
-    evidence = gather(mine, theirs, both.starts[apart], rules, length)
+    pairing = None if theirs is None else pair(mine.trades, theirs)
+    evidence = gather(mine, pairing, both.starts[apart], rules, length)
     told = ~_within(evidence.trades["time"], parts, ("backfilled",))
     suspected = causes(evidence, lateness=lateness, told=told, round_lot=round_lot)
     some = Grid(both.starts[apart], both.own[apart], both.theirs[apart], both.told[apart])
     findings = explain(evidence, suspected, some)
     lacking = np.zeros(len(apart), np.bool_)
-    if theirs is None:
+    if pairing is None:
         lacking = _lacking(some, parts, length)
     lines = list(_rounded(both, found))
     for n, finding in enumerate(findings):
@@ -130,9 +131,9 @@ def compare(
     return Reconciliation(
         symbol=name, source=source, timeframe=length, start=start, end=end,
         table=_table(lines), bars=len(both), agreed=len(both) - len(apart),
-        corrections=corrections(mine.trades, theirs or Tape(mine.trades)),
+        corrections=changes(mine.trades, pairing or pair(mine.trades, Tape(mine.trades))),
         trades=mine.trades, own_bars=held,
-        pairing=None if theirs is None else pair(mine.trades, theirs),
+        pairing=pairing,
         numbers=numbers or SymbolTable([name]),
     )  # fmt: skip
 
@@ -215,6 +216,8 @@ def _lines(
     for column in np.flatnonzero(found == DIFFERS).tolist():
         field = FIELDS[column]
         told = _why(finding.by_field.get(field, ()), evidence, n, lacks)
+        if field in finding.rounded:
+            told = (f"{told[0]} + rounding", told[1])
         yield start, field, float(some.own[n, column]), float(some.theirs[n, column]), *told
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from workbench.bars.conditions import VOLUME, TapeRules
 from workbench.calendar import market_session
 from workbench.reconciliation.grid import built, values
-from workbench.reconciliation.tape import Tape, pair
-from workbench.records import TRADE, Rows
+from workbench.reconciliation.tape import Pairing, Tape
+from workbench.records import Rows
 from workbench.timeframes import Timeframe
 
 __all__ = ["ADDED", "CHANGED", "HELD", "RESTORED", "WITHDRAWN", "Cause", "Evidence", "gather"]
@@ -146,22 +146,22 @@ class Evidence:
 
 
 def gather(
-    own: Tape, theirs: Tape | None, starts: _Places, rules: TapeRules, tf: Timeframe
+    own: Tape, found: Pairing | None, starts: _Places, rules: TapeRules, tf: Timeframe
 ) -> Evidence:
     """Put the trades of both sides together.
 
     Parameters
     ----------
     own : Tape
-    theirs : Tape or None
-        None if the provider was not asked for trades.
+    found : Pairing or None
+        How ours pair with the provider's; None if it was not asked for trades.
     starts : int64 array
         Starts of the bars in question; trades elsewhere are left out.
     rules : TapeRules
         What trades may set in our bars.
     tf : Timeframe
     """
-    parts = list(_parts(own, theirs))
+    parts = list(_parts(own, found))
     rows = np.concatenate([part for part, _, _, _ in parts])
     sizes = [len(part) for part, _, _, _ in parts]
     role = np.concatenate([part for _, part, _, _ in parts])
@@ -192,12 +192,11 @@ def gather(
 _Part = tuple[Rows, npt.NDArray[np.uint8], bool, bool]
 
 
-def _parts(own: Tape, theirs: Tape | None) -> Iterable[_Part]:
+def _parts(own: Tape, found: Pairing | None) -> Iterable[_Part]:
     """Yield trades, their roles, whether they are new, and whether ours are made of them."""
     roles = np.full(len(own), HELD, np.uint8)
     void = [own.void]
-    if theirs is not None:
-        found = pair(own.trades, theirs)
+    if found is not None:
         roles[found.cancelled] = roles[found.replaced] = CHANGED
         roles[found.withdrawn] = WITHDRAWN
         # What we struck out and the provider tells again is a correction, and no trade missed.
@@ -207,7 +206,7 @@ def _parts(own: Tape, theirs: Tape | None) -> Iterable[_Part]:
         yield found.replacing, np.full(len(found.replacing), CHANGED, np.uint8), True, False
         yield added, np.full(len(added), ADDED, np.uint8), False, False
     yield own.trades, roles, False, True
-    struck = np.concatenate(void) if void else np.zeros(0, TRADE)
+    struck = np.concatenate(void)
     yield struck, np.full(len(struck), RESTORED, np.uint8), False, False
 
 

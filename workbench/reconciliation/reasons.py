@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from workbench.reconciliation.causes import REASONS, everything
 from workbench.reconciliation.evidence import Cause, Evidence
-from workbench.reconciliation.grid import DIFFERS, FIELDS, Grid, agreement
+from workbench.reconciliation.grid import DIFFERS, FIELDS, ROUNDED, Grid, agreement
 
 __all__ = ["Finding", "explain"]
 
@@ -36,10 +36,13 @@ class Finding:
         The fewest that make the bar equal, or as equal as can be shown; empty for none.
     by_field : dict of str to tuple of Cause
         Which of them each differing field needs; fields that stay without one are left out.
+    rounded : frozenset of str
+        Fields that are then equal but for rounding.
     """
 
     causes: tuple[Cause, ...]
     by_field: dict[str, tuple[Cause, ...]]
+    rounded: frozenset[str] = frozenset()
 
 
 class _Search:
@@ -54,10 +57,13 @@ class _Search:
         self.partial: dict[int, list[tuple[int, _Set]]] = {}
         self.support: Counter[_Set] = Counter()
 
-    def _ok(self, chosen: _Set, bars: _Places) -> _Ok:
-        grid = self.grid
+    def level(self, chosen: _Set, bars: _Places) -> npt.NDArray[np.int8]:
+        """Return how far the fields of bars agree if a set holds."""
         made = self.evidence.values([self.causes[n] for n in chosen], bars)
-        ok: _Ok = agreement(made, grid.theirs[bars], grid.told[bars]) != DIFFERS
+        return agreement(made, self.grid.theirs[bars], self.grid.told[bars])
+
+    def _ok(self, chosen: _Set, bars: _Places) -> _Ok:
+        ok: _Ok = self.level(chosen, bars) != DIFFERS
         return ok
 
     def attempt(self, chosen: _Set, bars: _Places) -> int:
@@ -169,15 +175,16 @@ def _finding(search: _Search, bar: int) -> Finding:
     else:
         return Finding((), {})
     place = np.array([bar])
-    before, after = search.before[bar], search._ok(chosen, place)[0]
-    fixed = np.flatnonzero(after & ~before).tolist()
+    level = search.level(chosen, place)[0]
+    fixed = np.flatnonzero((level != DIFFERS) & ~search.before[bar]).tolist()
+    rounded = frozenset(FIELDS[column] for column in fixed if level[column] == ROUNDED)
     by_field: dict[str, tuple[Cause, ...]] = {}
     for few in _subsets(chosen):
         ok = search._ok(few, place)[0]
         for column in fixed:
             if ok[column]:
                 by_field.setdefault(FIELDS[column], tuple(search.causes[n] for n in few))
-    return Finding(tuple(search.causes[n] for n in chosen), by_field)
+    return Finding(tuple(search.causes[n] for n in chosen), by_field, rounded)
 
 
 def _subsets(chosen: _Set) -> Iterator[_Set]:

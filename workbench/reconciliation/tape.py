@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.records import TRADE, Rows
 from workbench.store.frames import utc
 
-__all__ = ["CANCELS", "Pairing", "Tape", "corrections", "pair"]
+__all__ = ["CANCELS", "Pairing", "Tape", "changes", "corrections", "pair"]
 
 #: Correction codes of the US tapes: the trade is void (erroneous, cancelled, and the records
 #: that say so), it stands as it was before a correction, it is the corrected one.
@@ -94,11 +94,6 @@ class Pairing:
     withdrawn: _Places
     void: Rows
     codes: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def changes(self) -> int:
-        """How many of our trades would change, or come."""
-        return len(self.cancelled) + len(self.replaced) + len(self.added)
 
 
 def pair(own: Rows, theirs: Tape) -> Pairing:
@@ -216,7 +211,11 @@ def corrections(own: Rows, theirs: Tape | Rows) -> pd.DataFrame:
     >>> corrections(own, later)[["change", "old_price", "new_price"]].values.tolist()
     [['replaced', 10.0, 10.5]]
     """
-    found = pair(own, theirs if isinstance(theirs, Tape) else Tape(theirs))
+    return changes(own, pair(own, theirs if isinstance(theirs, Tape) else Tape(theirs)))
+
+
+def changes(own: Rows, found: Pairing) -> pd.DataFrame:
+    """Return the table of :func:`corrections` from a pairing that is known."""
     old = np.concatenate([own[found.cancelled], own[found.replaced], found.added])
     new = np.concatenate([own[found.cancelled], found.replacing, found.added])
     sizes = (len(found.cancelled), len(found.replaced), len(found.added))

@@ -56,12 +56,18 @@ class Page:
         that are read oldest first.
     rejects : list of Reject
         Events that could not become rows.
+    amended : array of TRADE
+        Trades with a correction code; those that were taken back are not in the batch.
+    codes : int64 array
+        The code of each of them.
     """
 
     batch: Batch
     next: str | None
     reached: int
     rejects: list[Reject] = field(default_factory=list)
+    amended: Rows = field(default_factory=lambda: np.zeros(0, TRADE))
+    codes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def base_seconds(timeframe: Timeframe) -> int:
@@ -198,15 +204,17 @@ class MassiveRest:
             raise unusable(wanted, "rows are not in order of time")
         reached = wanted.end if not page.next_url else _reached(wanted, exact)
         within = (exact >= wanted.start) & (exact < wanted.end)
-        sound, taken = _sound(wanted.kind, rows), _taken(events)
+        sound, codes = _sound(wanted.kind, rows), _codes(events)
+        taken, told = np.isin(codes, _CANCELS), (codes != 0) & within & sound
         for refused, rule in ((within & ~sound, "price"), (within & sound & taken, "cancelled")):
             for row in np.flatnonzero(refused).tolist():
                 raw = msgspec.json.encode(events[row])[:_RAW]
                 rejects.append(Reject(rule, f"{wanted.kind} of {wanted.symbol}", raw, received))
         kept = rows[within & sound & ~taken]
-        return Page(
-            Batch(wanted.kind, kept, wanted.timeframe), page.next_url or None, reached, rejects
-        )
+        batch = Batch(wanted.kind, kept, wanted.timeframe)
+        if wanted.kind != "trade":
+            return Page(batch, page.next_url or None, reached, rejects)
+        return Page(batch, page.next_url or None, reached, rejects, rows[told], codes[told])
 
     def _bars(self, events: list[Any], exact: npt.NDArray[np.int64], wanted: Wanted) -> Rows:
         assert wanted.timeframe is not None
@@ -305,6 +313,6 @@ def _sound(kind: Kind, rows: Rows) -> npt.NDArray[np.bool_]:
     return held & (rows["price"] > 0) if kind == "trade" else held
 
 
-def _taken(events: list[Any]) -> npt.NDArray[np.bool_]:
-    """Return which trades were taken back."""
-    return np.array([getattr(e, "correction", 0) in _CANCELS for e in events], np.bool_)
+def _codes(events: list[Any]) -> npt.NDArray[np.int64]:
+    """Return the correction codes of trades; 0 is none."""
+    return shorts([getattr(e, "correction", 0) for e in events])
