@@ -55,6 +55,24 @@ while True:
 """
 )
 
+REVISE = (
+    COMMON
+    + """
+store = open_store(path)
+revision = int(sys.argv[2])
+while True:
+    bars = empty("bar", 20)
+    bars["time"], bars["timeframe"], bars["state"] = np.arange(20), 60, 2 if revision == 0 else 3
+    bars["revision"] = revision
+    store.append(Batch("bar", bars, known=revision + 1), table)
+    trades = empty("trade", 20)
+    trades["id"], trades["price"] = np.arange(20), revision
+    store.amend_trades(trades, table, known=revision + 1)
+    print(revision, flush=True)
+    revision += 1
+"""
+)
+
 READ = (
     COMMON
     + """
@@ -213,6 +231,35 @@ def test_killing_the_writer_loses_nothing_acknowledged_and_tears_nothing(tmp_pat
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
+
+
+def test_killing_the_writer_tears_no_revision_from_what_it_replaced(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    path = tmp_path / "m.db"
+    told = -1
+    for _ in range(5):
+        writer = python(REVISE, path, told + 1)
+        try:
+            assert writer.stdout is not None
+            for _ in range(rng.randint(1, 60)):
+                told = int(writer.stdout.readline())
+            threading.Event().wait(rng.random() * 0.02)  # anywhere within a transaction
+        finally:
+            end(writer)
+        with open_store(path) as store:
+            bars = store.rows("bar", "BTC-USD", timeframe="1m")
+            trades = store.rows("trade", "BTC-USD")
+            (revision,) = set(bars["revision"].tolist())
+            (price,) = set(trades["price"].tolist())
+            assert told <= price
+            # Amendments are a transaction of their own, after that of the bars.
+            assert price in (revision, revision - 1)
+            counts = {"bars": 20 * revision, "trades": 20 * int(price)}
+            assert store.info()["revisions"] == counts
+            for moment in range(1, revision + 2):
+                then = store.rows("bar", "BTC-USD", timeframe="1m", as_of=moment)
+                assert then["revision"].tolist() == [moment - 1] * 20
+            told = int(price)  # bars that are told again are no news
 
 
 @pytest.fixture
