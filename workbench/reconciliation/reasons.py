@@ -76,8 +76,12 @@ class _Search:
             self.best.setdefault(bar, []).append(chosen)
         before = self.before[bars]
         better = ~solved & (ok | ~before).all(axis=1) & (ok & ~before).any(axis=1)
+        proven = all(self.causes[n].proven for n in chosen)
         for row in np.flatnonzero(better).tolist():
             count = int((ok[row] & ~before[row]).sum())
+            # A rule that leaves more open than it explains has hit upon a number by chance.
+            if not proven and count < int((~ok[row]).sum()):
+                continue
             self.partial.setdefault(int(bars[row]), []).append((-count, chosen))
         self.support[chosen] += int(solved.sum())
         return int(solved.sum())
