@@ -55,7 +55,7 @@ class Watched(NoFaults):
     held: threading.Event | None = None
     arrived: threading.Event = field(default_factory=threading.Event)
 
-    def release(self) -> None:
+    def let_go(self) -> None:
         if self.held is not None:
             self.held.set()
 
@@ -97,7 +97,7 @@ def _untouched(watched: Watched) -> Iterator[None]:
     watched.arrived.clear()
     watched.refused, watched.fails, watched.held = frozenset(), 0, None
     yield
-    watched.release()
+    watched.let_go()
 
 
 class Few(NoLimit):
@@ -532,6 +532,8 @@ def test_what_is_not_spelled_as_a_symbol_is_refused(archive: Archive) -> None:
         assert coordinator.status.summary == "nothing: 0 of 0 ready"
     with pytest.raises(ValueError, match="1 to 64"):
         made(archive, workers=0)
+    with pytest.raises(ValueError, match="HVN"):
+        made(archive, warmups=(warmup("HVN"), warmup("HVN")))
     with pytest.raises(ValueError, match="refresh_every"):
         made(archive, refresh_every=0)
 

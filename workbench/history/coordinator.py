@@ -110,21 +110,17 @@ class Coordinator:
         timer: Callable[[float, Callable[[], None]], Alarm] = alarm,
         pause: float = 0.5,
     ) -> None:
-        if workers is not None and not 1 <= workers <= 64:
-            raise ValueError(f"workers is 1 to 64, not {workers}")
-        if refresh_every is not None and not refresh_every > 0:
-            raise ValueError(f"refresh_every is above 0 seconds or None, not {refresh_every}")
+        _checked(warmups, workers, refresh_every)
         few = 0 < archive.per_minute < PLENTY
         self._archive = archive
         self._clock = clock or archive.clock
         self._every, self._timer = refresh_every, timer
         shared = SharedBars(self._clock, validity=validity)
         loader = BarLoader(archive, shared, store=store, tries=retries, pause=pause)
+        # With few requests to spend, one at a time: so those of a symbol that is left again
+        # are let go before they take a place in the limit.
         self._pool = ThreadPoolExecutor(
-            # With few requests to spend, one at a time: so those of a symbol that is left
-            # again are let go before they take a place in the limit.
-            workers or (1 if few else 3),
-            thread_name_prefix="workbench-warmups",
+            workers or (1 if few else 3), thread_name_prefix="workbench-warmups"
         )
         self._means = Means(
             warmups=tuple(warmups),
@@ -277,7 +273,11 @@ class Coordinator:
         return frame
 
     def close(self) -> None:
-        """Let go of what waits, and wait for what is on its way; a second call does nothing."""
+        """Let go of what waits, and wait for what is on its way; a second call does nothing.
+
+        On its way is also a request that waits for its place in the archive's limit:
+        :meth:`Archive.cancel <workbench.history.archive.Archive.cancel>` before ends that.
+        """
         with self._lock:
             self._closed = True
             run, ring = self._run, self._alarm
@@ -287,6 +287,17 @@ class Coordinator:
         if ring is not None:
             ring.cancel()
         self._pool.shutdown(cancel_futures=True)
+
+
+def _checked(warmups: Sequence[Warmup], workers: int | None, refresh_every: float | None) -> None:
+    names = [one.name for one in warmups]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each warm-up needs a name of its own; twice there is {twice[0]!r}")
+    if workers is not None and not 1 <= workers <= 64:
+        raise ValueError(f"workers is 1 to 64, not {workers}")
+    if refresh_every is not None and not refresh_every > 0:
+        raise ValueError(f"refresh_every is above 0 seconds or None, not {refresh_every}")
 
 
 def _length(name: str | int | Timeframe) -> Timeframe:

@@ -169,6 +169,6 @@ class Outbox:
         elif self._on_event is not None:
             try:
                 self._on_event(item)
+            # The receiver is somebody else's code: its errors must not end the fetches.
             except Exception:
-                # The receiver is somebody else's code: its errors must not end the fetches.
                 log.exception("the receiver of %s failed", item.event)

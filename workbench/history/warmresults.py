@@ -20,7 +20,7 @@ State = Literal["waiting", "running", "done", "cached", "failed", "cancelled"]
 _OVER = ("done", "cached", "failed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # DataFrames do not compare to one answer
 class Result:
     """What is known of one warm-up of a symbol.
 
