@@ -204,6 +204,20 @@ def test_trades_taken_back_are_left_out_and_told() -> None:
     page = MassiveRest().read(wish("trade"), body(events))
     assert page.batch.rows["id"].tolist() == [0, 1, 6]
     assert [r.rule for r in page.rejects] == ["cancelled"] * 4
+    assert page.amended["id"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert page.codes.tolist() == [1, 7, 8, 10, 11, 12]
+
+
+def test_only_trades_of_the_range_are_told_as_corrected() -> None:
+    events = [
+        {"price": price, "size": 1, "id": str(n), "sip_timestamp": time, "correction": 8}
+        for n, (price, time) in enumerate(
+            ((1, T0 * 10**6), (-1, T0 * 10**6), (1, T0 * 10**6 + 10**14))
+        )
+    ]
+    page = MassiveRest().read(wish("trade"), body(events))
+    assert page.amended["id"].tolist() == [0]
+    assert not len(MassiveRest().read(wish(), body([bar(0)])).amended)
 
 
 def test_trades_without_an_id_get_the_same_one_each_time() -> None:

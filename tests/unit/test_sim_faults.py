@@ -591,6 +591,16 @@ def test_corrections_strike_the_same_trades_each_time() -> None:
     assert asked("rest-correction:share=1", "/v2/aggs/x").status == 200
 
 
+def test_a_correction_may_tell_another_price() -> None:
+    body = b'{"results":[{"id":"1","exchange":4,"price":10.0},{"id":"2","exchange":4}]}'
+    plan = FaultPlan(["rest-correction:share=1,code=12,shift=0.05"])
+    answer = asyncio.run(plan.on_request(TARGET, Answer(200, body)))
+    assert json.loads(answer.body)["results"] == [
+        {"id": "1", "exchange": 4, "price": 10.5, "correction": 12},
+        {"id": "2", "exchange": 4, "correction": 12},
+    ]
+
+
 def test_faults_of_rest_meet_what_others_left() -> None:
     texts = ["rest-garble:how=html", "rest-correction:share=1", "rest-pages", "rest-cut"]
     answer = asyncio.run(FaultPlan(texts).on_request(TARGET, Answer(200, b'{"results":[]}')))

@@ -98,10 +98,9 @@ def reconcile(
 
     Examples
     --------
-    >>> yesterday = pd.Timestamp("now", tz="UTC") - pd.Timedelta("2D")
-    >>> found = reconcile("BTC-USD", yesterday, timeframe="1h", source="sim", evidence="none")
-    >>> found.bars
-    24
+    >>> found = reconcile("SPY", "2025-11-03", store="market.db")  # doctest: +SKIP
+    >>> found.summary  # doctest: +SKIP
+    'SPY 2025-11-03 1m: 958 of 960 bars agree; 2 differ: 2 missing; trades 3 added'
     """
     if evidence not in _EVIDENCE:
         raise ValueError(f"evidence is one of {', '.join(_EVIDENCE)}, not {evidence!r}")

@@ -75,9 +75,10 @@ class Reconciliation:
 
     @property
     def by_bar(self) -> pd.Series[int]:
-        """The number of bars by reason; a bar whose fields have several counts for each."""
-        held = self.table.reset_index()[["time", "reason"]].drop_duplicates()
-        return held["reason"].value_counts()
+        """The number of bars by single reason; a bar that has several counts for each."""
+        held = self.table.reset_index()[["time", "reason"]]
+        held = held.assign(reason=held["reason"].str.split(" + ", regex=False)).explode("reason")
+        return held.drop_duplicates()["reason"].value_counts()
 
     @property
     def summary(self) -> str:

@@ -223,6 +223,7 @@ _KINDS = (
         (
             Parameter("share", 0.01, "share of trades marked", 0.0, 1.0),
             Parameter("code", 10, "correction code: 7, 8, 10 and 11 void a trade", 1, 255),
+            Parameter("shift", 0.0, "part of the price that is added, as with code 12", -0.9, 9.0),
             _PATH,
         ),
     ),

@@ -154,10 +154,21 @@ class RestPages(Effect):
 
 
 class RestCorrection(Effect):
-    """Mark trades as corrected; which ones depends on their ids and the seed alone."""
+    """Mark trades as corrected, at another price if wished for.
 
-    def __init__(self, share: float = 0.01, code: int = 10, path: str = "", seed: int = 7) -> None:
+    Which ones depends on their ids and the seed alone.
+    """
+
+    def __init__(
+        self,
+        share: float = 0.01,
+        code: int = 10,
+        shift: float = 0.0,
+        path: str = "",
+        seed: int = 7,
+    ) -> None:
         self._below = share * 2.0**64
+        self._shift = shift
         self._code = code
         self._path = path
         self._salt = (seed % 2**64).to_bytes(8, "little")
@@ -175,6 +186,8 @@ class RestCorrection(Effect):
             return 0.0, answer
         for row in chosen:
             row["correction"] = self._code
+            if self._shift and isinstance(row.get("price"), int | float):
+                row["price"] = round(row["price"] * (1 + self._shift), 4)
         return 0.0, Answer(answer.status, msgspec.json.encode(content), dict(_JSON))
 
     def _chosen(self, row: dict[str, Any]) -> bool:
