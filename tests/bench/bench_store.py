@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -144,7 +145,13 @@ def appends() -> None:
 
         compare(f"durable append, batch {size:,}", make, "trades")
     compare(
-        "bar upsert, 100 live bars",
+        "bars of 100 symbols, new ones",
+        lambda turn: [bars(50 * turn + minute, 0) for minute in range(50)],
+        "bars",
+    )
+    # The floor forgets what it replaces.
+    compare(
+        "bars of 100 symbols, revised 49 times",
         lambda turn: [bars(turn, revision) for revision in range(50)],
         "bars",
     )
@@ -214,6 +221,43 @@ def last_hundred() -> None:
             busy.communicate()
 
 
+def as_of() -> None:
+    """Print what a read costs that goes back to what was known before, over a plain one."""
+    moment = START + 10**15
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "m.db") as store:
+        for minute in range(2_000):
+            store.append(Batch("bar", bars(minute, 0), known=moment - 1), TABLE)
+        for minute in range(0, 2_000, 20):  # one of twenty was revised since
+            store.append(Batch("bar", bars(minute, 1), known=moment + 1), TABLE)
+        rows = trades(0, 100_000)
+        store.append(Batch("trade", rows), TABLE)
+        store.amend_trades(rows[::100], TABLE, moment + 1)
+
+        def bars_of(n: int, when: int | None, last: int | None = 100) -> Rows:
+            return store.rows("bar", SYMBOLS[n], timeframe="1m", last=last, as_of=when)
+
+        def trades_of(n: int, when: int | None) -> Rows:
+            return store.rows("trade", SYMBOLS[n], last=100, as_of=when)
+
+        def all_bars(n: int, when: int | None) -> Rows:
+            return bars_of(n, when, None)
+
+        for name, look in (
+            ("last 100 bars", bars_of),
+            ("last 100 trades", trades_of),
+            ("all bars", all_bars),
+        ):
+            plain, then = [], []
+            for _ in range(ROUNDS):
+                plain += microseconds(partial(look, when=None), 100)
+                then += microseconds(partial(look, when=moment), 100)
+            one, other = statistics.median(plain), statistics.median(then)
+            print(
+                f"{'as of a moment: ' + name:<44}{other:>12,.0f} us, plain {one:,.0f} us, "
+                f"{other / one:.2f}x"
+            )
+
+
 def size_and_full_read() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("trade", "bar"):
@@ -247,6 +291,7 @@ def main() -> None:
     appends()
     through_the_writer()
     last_hundred()
+    as_of()
     size_and_full_read()
 
 
