@@ -142,14 +142,10 @@ def backfill(
         wishes = _wishes(symbols, timeframe, start, end, kind, clock.now())
         held = _held(store, config, opened)
         meter = Meter(progress, opened)
-        archive = source
-        if not isinstance(archive, Archive):
-            pace: dict[str, Any] = {"config": config, "per_minute": per_minute, "window": window}
-            archive = open_archive(source, on_wait=meter.waiting, clock=clock, stop=stop, **pace)
-            opened.enter_context(archive)
+        pace: dict[str, Any] = {"config": config, "per_minute": per_minute, "window": window}
+        archive = _opened(source, opened, on_wait=meter.waiting, clock=clock, stop=stop, **pace)
         known = coverage or Settlement(ledger_of(held, clock), held, clock=clock)
-        refused = Quarantine() if quarantine is None else quarantine
-        run = Filling(archive, known, meter, clock, settle, stop, refused)
+        run = Filling(archive, known, meter, clock, settle, stop, quarantine)
         if dask is None:
             return run.report(wishes, confirm, refresh=refresh, workers=workers)
         cluster = opened.enter_context(open_cluster(dask, archive, compute=compute))
@@ -174,6 +170,12 @@ def _wishes(
         raise ValueError(f"nothing lies between {start} and {end or 'now'}")
     names = dict.fromkeys(canonicals(symbols))
     return [request(name, length, start=low, end=high, kind=kind) for name in names]
+
+
+def _opened(source: str | Archive, opened: ExitStack, **opening: Any) -> Archive:
+    if isinstance(source, Archive):
+        return source  # whoever opened it closes it
+    return opened.enter_context(open_archive(source, **opening))
 
 
 def _held(store: Store | str | Path, config: Settings | None, opened: ExitStack) -> SqliteStore:

@@ -111,8 +111,8 @@ class Filling:
         Seconds after which the provider's rows are final.
     stop : threading.Event
         Ends it when set.
-    quarantine : Quarantine
-        Takes what is refused.
+    quarantine : Quarantine or None
+        Takes what is refused; None makes one.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Filling:
         clock: Clock,
         settle: float,
         stop: threading.Event,
-        quarantine: Quarantine,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self._archive = archive
         self._coverage = coverage
@@ -131,7 +131,7 @@ class Filling:
         self._clock = clock
         self._settle = settle
         self._stop = stop
-        self._quarantine = quarantine
+        self._quarantine = Quarantine() if quarantine is None else quarantine
         self._lock = threading.Lock()
         self._failed: list[tuple[Request, str]] = []  # what was not fetched, and why
         self._why = "stopped"
