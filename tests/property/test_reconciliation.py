@@ -150,7 +150,9 @@ def rounding(world: World) -> None:
     """The provider rounds its mean price."""
 
     def change(bar: Rows) -> None:
-        bar["vwap"] = np.round(bar["vwap"], 4)
+        short = np.round(bar["vwap"], 4)
+        # What has four decimals anyway gets other last bits.
+        bar["vwap"] = np.where(short == bar["vwap"], short * (1 + 1e-13), short)
 
     world.after.append((world.bar, change))
 
@@ -190,7 +192,7 @@ def test_nothing_is_found_where_nothing_differs(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), bar=st.integers(0, BARS - 1))
 def test_one_difference_has_its_reason(name: str, seed: int, bar: int) -> None:
     world = World(tape(seed), np.random.default_rng(seed), bar)
@@ -202,7 +204,7 @@ def test_one_difference_has_its_reason(name: str, seed: int, bar: int) -> None:
 
 
 @pytest.mark.parametrize("names", list(combinations(FAULTS, 2)), ids=" and ".join)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), bar=st.integers(0, BARS - 1))
 def test_two_differences_of_one_bar_have_both_reasons(
     names: tuple[str, str], seed: int, bar: int
@@ -216,7 +218,7 @@ def test_two_differences_of_one_bar_have_both_reasons(
     assert found.differences == 1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     chosen=st.lists(st.sampled_from(sorted(FAULTS)), min_size=BARS, max_size=BARS),

@@ -8,7 +8,7 @@ import typer
 
 from workbench.cli.care import doctor, warm
 from workbench.cli.console import errors
-from workbench.cli.history import backfill
+from workbench.cli.history import backfill, reconcile
 from workbench.cli.provider import sim
 from workbench.cli.recording import record, replay, verify
 from workbench.cli.watch import demo, monitor
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, monitor, record, replay, verify, backfill, sim, doctor, warm):
+for command in (demo, monitor, record, replay, verify, backfill, reconcile, sim, doctor, warm):
     app.command()(command)
 
 

@@ -59,8 +59,13 @@ class _Search:
 
     def level(self, chosen: _Set, bars: _Places) -> npt.NDArray[np.int8]:
         """Return how far the fields of bars agree if a set holds."""
-        made = self.evidence.values([self.causes[n] for n in chosen], bars)
-        return agreement(made, self.grid.theirs[bars], self.grid.told[bars])
+        held = [self.causes[n] for n in chosen]
+        made = self.evidence.values(held, bars)
+        found = agreement(made, self.grid.theirs[bars], self.grid.told[bars])
+        if any(cause.reason == "venue" and not cause.proven for cause in held):
+            # To leave out all there is makes a bar vanish for any exchange.
+            found[np.isnan(made[:, 0])] = DIFFERS
+        return found
 
     def _ok(self, chosen: _Set, bars: _Places) -> _Ok:
         ok: _Ok = self.level(chosen, bars) != DIFFERS

@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench.reconciliation.tape import Pairing
 from workbench.records import Rows
+from workbench.sessions import timezone
 from workbench.symbols import SymbolTable
 from workbench.timeframes import Timeframe
 
@@ -83,7 +84,7 @@ class Reconciliation:
     @property
     def summary(self) -> str:
         """Say in one line how many bars agree, and why the others do not."""
-        day = pd.Timestamp(self.start, unit="ns", tz="UTC") + pd.Timedelta(hours=12)
+        day = pd.Timestamp(self.start, unit="ns", tz=timezone(self.symbol))
         text = f"{self.symbol} {day:%Y-%m-%d} {self.timeframe}: "
         text += f"{self.agreed} of {self.bars} bars agree"
         if self.differences:
