@@ -148,6 +148,16 @@ class Gate:
         rest = rows[start:][good[start:]]
         return np.concatenate([*parts, rest]) if parts else rest
 
+    def remember(self, rows: Rows) -> None:
+        """Take note of trades that a process before this one accepted: they come as repeats.
+
+        Parameters
+        ----------
+        rows : array of TRADE
+        """
+        if len(rows):
+            self._judge.trades(rows, True)
+
     def release(self, again: Rerun) -> list[Batch]:
         """Accept what other rules let pass, and return it.
 

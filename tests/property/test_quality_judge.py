@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -54,8 +55,7 @@ def test_any_split_gives_the_same_rows_and_every_row_counts_once(
     kept = whole.accept(Batch("trade", rows.copy())).rows
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     pieces = [
-        parts.accept(Batch("trade", rows[a:b].copy())).rows
-        for a, b in zip(edges, edges[1:], strict=False)
+        parts.accept(Batch("trade", rows[a:b].copy())).rows for a, b in itertools.pairwise(edges)
     ]
     assert np.concatenate(pieces).tobytes() == kept.tobytes()
     for gate in (whole, parts):

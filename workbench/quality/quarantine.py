@@ -7,6 +7,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -197,6 +198,12 @@ class Quarantine:
                 number = self._places.get((kind, serial))
                 if number is not None:
                     self._kept[number] = replace(self._kept[number], outcome=outcome)
+
+    def newest(self, count: int) -> list[Refused]:
+        """Return the newest refusals, at most so many, oldest first."""
+        with self._lock:
+            kept = len(self._kept)
+            return list(islice(self._kept.values(), max(0, kept - count), kept))
 
     def entries(self, rule: str | None = None, symbol: str | None = None) -> list[Refused]:
         """Return what is kept, oldest first.

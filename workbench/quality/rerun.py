@@ -23,7 +23,7 @@ class Rerun:
     Attributes
     ----------
     entries : tuple of Refused
-        What was judged again: all rows kept that are still refused.
+        What was judged again, by kind and in order of receipt.
     accepted : tuple of bool
         Which of them would be accepted.
     """
@@ -83,13 +83,15 @@ def rerun(quarantine: Quarantine, rules: Rules, *, numbers: Iterable[int] | None
     Rerun(0 of 0 would be accepted)
     """
     wanted = None if numbers is None else set(numbers)
-    entries = tuple(
+    chosen = [
         one
         for one in quarantine.entries()
         if one.row is not None
         and one.outcome == "refused"
         and (wanted is None or one.number in wanted)
-    )
+    ]
+    # Within a batch they were refused rule by rule.
+    entries = tuple(sorted(chosen, key=lambda one: (one.kind, one.serial)))
     return Rerun(entries, tuple(_passes(one, rules) for one in entries))
 
 
