@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -358,7 +359,7 @@ def test_cancelling_lets_go_of_pages_that_do_not_come(
         wish = request("SPY", start=START, end=END)
         threading.Timer(0.3, archive.cancel).start()
         begun = time.monotonic()
-        with pytest.raises(cluster_module.CancelledError):
+        with pytest.raises(CancelledError):
             next(archive.pages(wish, ask=cluster.page))
         assert time.monotonic() - begun < 1.4
         assert "here" in repr(cluster)
