@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from workbench.errors import ConfigError
+from workbench.quality.rules import Rules
 
 __all__ = ["Settings", "settings"]
 
@@ -88,8 +89,35 @@ class Settings(BaseSettings):
         True,
         description="Whether trade conditions decide what a trade sets in a bar",
     )
+    max_price_deviation: float = Field(
+        0.05,
+        ge=0,
+        le=1e6,
+        description="Share by which a trade may be off the level of its symbol; 0 allows all",
+    )
+    max_future_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=86_400,
+        description="How far a time may be ahead of its receipt; 0 is a day",
+    )
     rest_per_minute: int = Field(
         5, ge=0, le=100_000, description="Requests for history a minute and key; 0 is no limit"
+    )
+    fill_gaps: bool = Field(
+        True, description="Whether what a connection lost is fetched from the provider's history"
+    )
+    overlap_seconds: float = Field(
+        900.0,
+        ge=0,
+        le=86_400,
+        description="Seconds before a hole that are fetched too, for trades told late",
+    )
+    patience_seconds: float = Field(
+        900.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of trying after which a hole is declared missing",
     )
     window_bars: int = Field(
         2000, ge=10, le=1_000_000, description="Bars kept in memory for each watched series"
@@ -123,6 +151,13 @@ class Settings(BaseSettings):
         path = os.environ.get("WORKBENCH_CONFIG", "workbench.toml")
         toml = TomlConfigSettingsSource(settings_cls, Path(path))
         return init_settings, env_settings, dotenv_settings, toml
+
+    def rules(self) -> Rules:
+        """Return what a feed refuses."""
+        return Rules.everywhere(
+            max_price_deviation=self.max_price_deviation,
+            max_future_seconds=self.max_future_seconds,
+        )
 
     @property
     def store_path(self) -> Path:

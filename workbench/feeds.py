@@ -6,15 +6,19 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tqdm.auto import tqdm
 
 from workbench.config import Settings, settings
 from workbench.errors import ConfigError
 from workbench.flow.feed import Feed
+from workbench.flow.mending import MakeArchive
+from workbench.history.archive import Archive, open_archive
 from workbench.net.replay import Replayed
+from workbench.net.rest import Rest
 from workbench.sources.massive import MassiveSource
+from workbench.sources.massive_rest import MassiveRest
 from workbench.sources.source import Source
 from workbench.store.store import Store, open_store
 from workbench.symbols import SymbolTable
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["connect", "replay"]
 
 PROVIDERS = ("sim", "massive")
+#: What makes the source of a market, and what opens the history.
+Provider: TypeAlias = tuple[Callable[[str, SymbolTable], Source], MakeArchive]
 
 
 def connect(
@@ -79,16 +85,23 @@ def connect(
     opened = ExitStack()  # closed with the feed, or at once if a later step fails
     try:
         if provider == "sim":
-            make_source = _simulated(simulator or {}, opened)
+            make_source, make_archive = _simulated(simulator or {}, opened)
         elif provider == "massive":
-            make_source = _massive(config)
+            make_source, make_archive = _massive(config)
         else:
             raise ConfigError(f"no provider {provider!r}; there is {' and '.join(PROVIDERS)}")
         if isinstance(store, str | Path):
             store = opened.enter_context(open_store(store, durability=config.durability))
         writer = None if tape is None else opened.enter_context(TapeWriter(tape))
         _warmed()
-        return Feed(make_source, config=config, store=store, tape=writer, on_close=opened.close)
+        return Feed(
+            make_source,
+            config=config,
+            store=store,
+            tape=writer,
+            make_archive=make_archive,
+            on_close=opened.close,
+        )
     except BaseException:
         opened.close()
         raise
@@ -109,7 +122,7 @@ def _warmed() -> None:
         warm(step, everything=False)
 
 
-def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
+def _massive(config: Settings) -> Provider:
     if not config.api_key.get_secret_value():
         raise ConfigError(
             "Massive needs a key: set MASSIVE_API_KEY (or POLYGON_API_KEY, WORKBENCH_API_KEY), "
@@ -120,12 +133,13 @@ def _massive(config: Settings) -> Callable[[str, SymbolTable], Source]:
     def make_source(market: str, table: SymbolTable) -> Source:
         return MassiveSource(market, base=config.ws_url, key=config.api_key, table=table)
 
-    return make_source
+    def make_archive(table: SymbolTable) -> Archive:
+        return open_archive("massive", config=config, table=table)
+
+    return make_source, make_archive
 
 
-def _simulated(
-    simulator: dict[str, Any] | RunningSimulator, opened: ExitStack
-) -> Callable[[str, SymbolTable], Source]:
+def _simulated(simulator: dict[str, Any] | RunningSimulator, opened: ExitStack) -> Provider:
     if isinstance(simulator, dict):
         # Loaded here rather than at import: notebooks with a real provider never need it.
         from workbench.sim.run import start_simulator
@@ -137,9 +151,13 @@ def _simulated(
         running = simulator
 
     def make_source(market: str, table: SymbolTable) -> Source:
-        return MassiveSource(market, base=running.url, key="simulator", table=table)
+        return MassiveSource(market, base=running.url, key="simulator", table=table, name="sim")
 
-    return make_source
+    def make_archive(table: SymbolTable) -> Archive:
+        rest = Rest(running.rest_url, key="simulator")
+        return Archive("sim", rest, MassiveRest(table))
+
+    return make_source, make_archive
 
 
 def replay(

@@ -114,7 +114,7 @@ def test_an_invented_market_with_late_trades_is_equal_too(tmp_path: Path, poll_f
         ) as feed,
     ):  # fmt: skip
         feed.subscribe(symbols, TIMEFRAMES)
-        feed.wait(timeout=30, count=6_000)
+        feed.wait(timeout=60, count=6_000, whole=True)
         simulator.close()
         poll_for(lambda: feed.health.state == "reconnecting", 20)
         live = fingerprint(feed)

@@ -115,7 +115,12 @@ def a_feed(provider: Provider, **options: Any) -> Feed:
 
     return Feed(
         source,
-        config=settings(api_key="k", lateness_seconds=options.get("lateness", 0.0)),
+        config=settings(
+            api_key="k",
+            lateness_seconds=options.get("lateness", 0.0),
+            max_price_deviation=0.0,
+            max_future_seconds=0.0,
+        ),
         clock=options.get("clock", TapeTime()),
         rng=random.Random(1),
         connect=provider.connect,

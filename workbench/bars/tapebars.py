@@ -11,7 +11,6 @@ from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_VOLUME, RESTRICTED
 from workbench.bars.folding import joined
 from workbench.bars.timebars import BarBuilder, Overdue
-from workbench.kernels import bars as bar_kernel
 from workbench.kernels import tapebars as kernel
 from workbench.kernels.barstate import NEVER
 from workbench.kernels.exact import rounded
@@ -107,10 +106,7 @@ class TapeBuilder(BarBuilder):
         self.overdue += other.overdue
         j = self.timeframes.index(tf)
         if other._head["count"].any():
-            bar_kernel.adopt(
-                self._head, self._now, self._slots, self._tfs, symbol, j, self.lateness,
-                other._head, other._now, other._slots,
-            )  # fmt: skip
+            self._take_over(symbol, tf, other)
         if other._waiting.size:
             self._room()
             other._room()

@@ -74,6 +74,7 @@ class BarBuilder:
         self._overdue = np.zeros((1024, 2), np.int64)
         self._default_mask = 0
         self.overdue: list[Overdue] = []
+        self._paused: dict[int, int] = {}
         for tf in timeframes:
             self.add_timeframe(tf)
 
@@ -234,6 +235,7 @@ class BarBuilder:
 
     def finish(self) -> Rows:
         """Close every bar, as at the end of a recording, and return the bars."""
+        self.resume(list(self._paused))
         return self.advance(int(kernel.ALWAYS) - 1)
 
     def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
@@ -255,7 +257,7 @@ class BarBuilder:
         tf = timeframe(name)
         self.add_timeframe(tf, symbols=[symbol])
         other = BarBuilder([tf], lateness=self.lateness / 1e9)
-        if not len(trades) or not self._head["count"][symbol]:
+        if not len(trades):
             return np.zeros(0, BAR)
         own = trades.copy()
         own["symbol"] = 0
@@ -264,12 +266,53 @@ class BarBuilder:
         for late in other.overdue:
             late.trade["symbol"] = symbol
         self.overdue += other.overdue
-        j = self.timeframes.index(tf)
-        kernel.adopt(
-            self._head, self._now, self._slots, self._tfs, symbol, j, self.lateness,
-            other._head, other._now, other._slots,
-        )  # fmt: skip
+        self._take_over(symbol, tf, other)
         return bars
+
+    def _take_over(self, symbol: int, tf: Timeframe, other: BarBuilder) -> None:
+        """Take over the state of one series from a builder that had only it, as symbol 0."""
+        head, young = self._head[symbol : symbol + 1], other._head[0]
+        last = (head["time"][0], head["sequence"][0])
+        if not head["count"][0] or (young["time"], young["sequence"]) > last:
+            # The last trade of all is the close of every newest bar.
+            for name in ("time", "sequence", "price"):
+                head[name] = young[name]
+        kernel.adopt(
+            self._head, self._now, self._slots, self._tfs, symbol, self.timeframes.index(tf),
+            self.lateness, other._head, other._now, other._slots,
+        )  # fmt: skip
+
+    def renumber(self, symbol: int, name: Timeframe | str, known: Rows) -> None:
+        """Let the bars at hand go on from revisions that were told before.
+
+        Parameters
+        ----------
+        symbol : int
+        name : Timeframe or str
+        known : array of BAR
+            Of the series; the newest revision of each.
+        """
+        tf = timeframe(name)
+        if not len(known) or symbol >= len(self._head) or tf not in self.timeframes:
+            return
+        ring = self._tfs[self.timeframes.index(tf)]
+        slots = self._slots[symbol, ring["offset"] : ring["offset"] + ring["ring"]]
+        revisions = dict(zip(known["time"].tolist(), known["revision"].tolist(), strict=True))
+        slots["revision"] = [revisions.get(start, 0) for start in slots["start"].tolist()]
+
+    def pause(self, symbols: Iterable[int]) -> None:
+        """Let the clock close no bar of some symbols: what is not received has not ended."""
+        for symbol in symbols:
+            self._grow(symbol + 1)
+            self._paused.setdefault(symbol, int(self._head["due"][symbol]))
+            self._head["due"][symbol] = kernel.ALWAYS
+
+    def resume(self, symbols: Iterable[int]) -> None:
+        """Let the clock close bars of some symbols again."""
+        for symbol in symbols:
+            due = self._paused.pop(symbol, None)
+            if due is not None:
+                self._head["due"][symbol] = min(due, int(self._head["due"][symbol]))
 
     def forming(self, symbol: int, name: Timeframe | str) -> Rows:
         """Return the bars of a series that are not closed, as they stand, oldest first.

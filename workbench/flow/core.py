@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,43 +12,41 @@ import pandas as pd
 
 from workbench.analytics import Indicator
 from workbench.bars.kinds import BarKind
+from workbench.calendar import expectation
 from workbench.clock import Clock
 from workbench.config import Settings
-from workbench.errors import TapeError, WorkbenchError
+from workbench.errors import TapeError
+from workbench.flow.amend import Amender
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.keeper import Keeper
 from workbench.flow.kindbars import KindBars, base_of
-from workbench.flow.prices import DAY, prices
+from workbench.flow.mending import MakeArchive, Mending
+from workbench.flow.nodes import guard
+from workbench.flow.playback import follow, play
+from workbench.flow.prices import prices
 from workbench.flow.recent import Recent
 from workbench.flow.uplink import Uplink
 from workbench.flow.window import Window
-from workbench.net.replay import Replayed, replay
+from workbench.flow.wishes import Subscription, Wishes
+from workbench.net.replay import Replayed
 from workbench.net.stream import ConnectionEvent
 from workbench.records import Batch, Kind, Rows, empty
 from workbench.sources.source import Frame, Source, Status, Topic
+from workbench.sources.spliced import SPLICED, SplicedSource
 from workbench.store.store import Store
-from workbench.symbols import SymbolTable, asset_class
+from workbench.symbols import SymbolTable
 from workbench.tape import TapeReader, TapeWriter
 from workbench.timeframes import Timeframe
 
-__all__ = ["Core", "Subscription"]
+__all__ = ["Core"]
 
 #: Screens see the forming bar this often, seconds; the clock closes bars as often.
 TICK = 0.05
 #: Trades and quotes of all symbols kept in memory.
 KEPT = 200_000
-#: Bars read from the store to begin a series with, as a multiple of its window: indicators
-#: that never forget are then the same to the last bit as if run over everything.
-PAST = 5
-
-
-@dataclass
-class Subscription:
-    """What is wanted of a symbol."""
-
-    timeframes: set[Timeframe] = field(default_factory=set)
-    channels: set[str] = field(default_factory=set)
+#: Seconds for which data that came outside of a venue's hours let more be expected.
+_FLOWING = 300.0
 
 
 class Core:
@@ -66,6 +63,9 @@ class Core:
     rng : random.Random
     connect : callable or None
         Opens a websocket; None is the real one.
+    make_archive : callable or None
+        ``make_archive(table)`` opens the provider's history, which fills holes; None leaves
+        them.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Core:
         clock: Clock,
         rng: random.Random,
         connect: Callable[..., Any] | None,
+        make_archive: MakeArchive | None = None,
     ) -> None:
         self.table = SymbolTable()
-        self.subscriptions: dict[str, Subscription] = {}
         self.pipeline = Pipeline(
             self.table,
             lateness=config.lateness_seconds,
@@ -87,38 +87,73 @@ class Core:
             clock=clock,
             asynchronous=True,
             tape_rules=config.tape_rules,
+            rules=config.rules(),
         )
         self.kinds = KindBars(config.lateness_seconds)
         self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)
         self.live = True
+        self._spliced = SplicedSource(self.table)
         self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
         self._clock = clock
         self._config = config
-        self._store = store
         self._tape = tape
         self._keeper = None if store is None else self._keep(store)
-        self.uplink = Uplink(
+        self.uplink = self._uplink(make_source, rng, connect)
+        trades = self._recent["trade"]
+        self.wishes = Wishes(
+            self.pipeline, self.board, trades, store, self._keeper, self.uplink.want
+        )
+        self.amender = Amender(
+            self.table, store, self._keeper, trades, self.board, self.pipeline.amended
+        )
+        self.mending = Mending(
+            self.pipeline, config, store, self._keeper, self._recent, clock, self.splice
+        )
+        if make_archive is not None and config.fill_gaps:
+            self.mending.open(make_archive)
+        self._sinks = self._connect_branches()
+        self._timer = asyncio.get_running_loop().create_task(self._tick())
+
+    def _uplink(
+        self,
+        make_source: Callable[[str, SymbolTable], Source],
+        rng: random.Random,
+        connect: Callable[..., Any] | None,
+    ) -> Uplink:
+        return Uplink(
             lambda market: make_source(market, self.table),
             self.deliver,
             self._heard,
             self.pipeline.health.failed,
-            tape=tape,
-            settings=config,
-            clock=clock,
+            tape=self._tape,
+            settings=self._config,
+            clock=self._clock,
             rng=rng,
             connect=connect,
+            on_subscribed=self._subscribed,
+            expected=self._expected,
         )
-        self._sinks = self._connect_branches()
-        self._timer = asyncio.get_running_loop().create_task(self._tick())
+
+    @property
+    def subscriptions(self) -> dict[str, Subscription]:
+        """What is wanted of each symbol."""
+        return self.wishes.subscriptions
 
     def _connect_branches(self) -> list[Any]:
-        branch = self.pipeline.branch
+        branch, health = self.pipeline.branch, self.pipeline.health
         sinks = [
             branch("trade", "recent").sink(self._recent["trade"].add),
             branch("quote", "recent").sink(self._recent["quote"].add),
             branch("bar", "series").sink(self.board.add),
             branch("trade", "kinds").sink(self._build_kinds),
             branch("bar", "kinds").sink(self._draw_kinds),
+            branch("trade", "ledger").sink(self.mending.continuity.came),
+            guard(self.pipeline.refusals, "ledger", health.failed).sink(
+                self.mending.continuity.refused
+            ),
+            guard(self.pipeline.rejects, "ledger", health.failed).sink(
+                lambda said: self.mending.continuity.rejects(*said)
+            ),
         ]
         if self._keeper is not None:
             sinks.append(branch("bar", "store").sink(self._keeper.bars))
@@ -131,11 +166,8 @@ class Core:
 
     def _keep(self, store: Store) -> Keeper:
         rows, failed = self._config.store_queue_rows, self.pipeline.health.failed
-        return Keeper(store, self.table, rows, self._clock, self._wants_days, failed)
-
-    def _wants_days(self, name: str) -> bool:
-        wanted = self.subscriptions.get(name)
-        return wanted is not None and DAY in wanted.timeframes
+        days = lambda name: self.wishes.wants_days(name)  # noqa: E731 - they are made later
+        return Keeper(store, self.table, rows, self._clock, days, failed)
 
     def _build_kinds(self, batch: Batch) -> None:
         for bars in self.kinds.trades(batch):
@@ -152,7 +184,40 @@ class Core:
 
     def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
         """Take frames of a source."""
+        if isinstance(source, SplicedSource):
+            return self._deliver_history(source, frames)
+        if frames and self.live:
+            self.mending.continuity.frames(source, frames[-1].received)
         return self.pipeline.deliver(source, frames)
+
+    def splice(self, batch: Batch) -> None:
+        """Take rows of the provider's history that belong between those of the stream."""
+        frame = Frame(self._clock.now(), self._spliced.encode(batch))
+        if self._tape is not None:
+            channel = self._tape.channel(SPLICED, self._spliced.market, self._spliced.url)
+            try:
+                self._tape.append(channel, [frame])
+            except TapeError as error:
+                self.pipeline.health.failed("tape", error)
+        self.deliver(self._spliced, [frame])
+
+    def _deliver_history(self, source: SplicedSource, frames: Sequence[Frame]) -> Sequence[Status]:
+        """Take frames of rows that were fetched, live or from a tape."""
+        delay = self.pipeline.health.delay
+        self.pipeline.deliver(source, frames)
+        self.pipeline.health.delay = delay  # what was fetched later tells nothing of the line
+        for number in sorted(source.touched):
+            self._restart_kinds(number)
+        source.touched.clear()
+        return []
+
+    def _restart_kinds(self, number: int) -> None:
+        """Build bars that depend on all trades before them again, in the order of the market."""
+        for kind in self.kinds.of(number):
+            trades = self._recent["trade"].of(number)
+            trades = trades[np.lexsort((trades["sequence"], trades["time"]))]
+            name = self.table.name(number)
+            self.board.restart(self.kinds.open(number, name, kind, trades, empty("bar")))
 
     async def _tick(self) -> None:
         """Close bars by the clock and show forming ones."""
@@ -171,6 +236,8 @@ class Core:
             for bars in self.kinds.advance(now):
                 self.board.add(Batch("bar", bars))
             self.pipeline.health.state = self.uplink.state
+            self.mending.tick()
+        self.amender.look(self.pipeline.overdue)
         if self._keeper is not None:
             self.pipeline.health.store_is(self._keeper.state)
         self.board.refresh()
@@ -182,6 +249,26 @@ class Core:
         if event.delay is not None:
             text += f"; next attempt in {event.delay:.1f} s"
         self.pipeline.health.tell(event.kind, text)
+        gone = event.kind in ("stale", "disconnected", "error")
+        if gone and self.mending.lost(event.market, event.detail or event.kind):
+            # What is not received has not ended: the clock closes none of its bars.
+            self.pipeline.builder.pause(self._numbers(event.market))
+
+    def _subscribed(self, source: Source, topics: Iterable[Topic]) -> None:
+        self.pipeline.builder.resume(self._numbers(source.market))
+        self.mending.subscribed(source, topics, self.wishes.begun)
+
+    def _numbers(self, market: str) -> list[int]:
+        topics = self.wishes.topics(market)
+        return sorted({self.table.id(topic.symbol) for topic in topics})
+
+    def _expected(self, market: str) -> bool:
+        """Tell whether silence is a fault: by the calendar, or since data came just now."""
+        now = self._clock.now()
+        if now - self.mending.continuity.newest(market) < _FLOWING * 1e9:
+            return True
+        names = {topic.symbol for topic in self.wishes.topics(market)}
+        return any(expectation(name, now) == "real-time" for name in names)
 
     # -- subscriptions ---------------------------------------------------------------
 
@@ -189,82 +276,13 @@ class Core:
         self, names: Sequence[str], tfs: Sequence[Timeframe], channels: Sequence[str]
     ) -> set[str]:
         """Add to what is wanted and return the markets concerned."""
-        new = [name for name in names if name not in self.subscriptions]
-        for name in names:
-            wanted = self.subscriptions.setdefault(name, Subscription())
-            wanted.channels |= set(channels)
-            self._begin(name, [tf for tf in tfs if tf not in wanted.timeframes])
-            wanted.timeframes |= set(tfs)
-        try:
-            return self._resubscribe(names)
-        except WorkbenchError:  # such as a market that the provider does not have
-            for name in new:
-                self._forget(name, self.subscriptions.pop(name).timeframes)
-            raise
-
-    def _begin(self, name: str, tfs: Sequence[Timeframe]) -> None:
-        number = self.table.id(name)
-        builder = self.pipeline.builder
-        for tf in tfs:
-            self.board.open(number, tf, (), self._stored(name, tf))
-            if not builder.builds(number, tf):
-                self.pipeline.add_timeframes(name, [tf], self._past(number, tf))
-        if not builder.builds(number, DAY):
-            self.pipeline.add_timeframes(name, [DAY], self._past(number, DAY))
-
-    def _past(self, number: int, tf: Timeframe) -> Rows:
-        """Return the trades at hand, from the start of the first bar they have whole."""
-        trades = self._recent["trade"].of(number)
-        if len(trades) and not self._recent["trade"].complete:
-            first = tf.start(int(trades["time"].min())) + tf.ns
-            trades = trades[trades["time"] >= first]
-        return trades
-
-    def _stored(self, name: str, tf: Timeframe) -> Rows:
-        if self._store is None:
-            return empty("bar")
-        if self._keeper is not None:
-            self._keeper.settle()
-        last = PAST * self._config.window_bars
-        return self._store.rows("bar", name, timeframe=tf, last=last, origin=0, table=self.table)
+        return self.wishes.add(names, tfs, channels)
 
     def unsubscribe(self, names: Sequence[str], tfs: Sequence[Timeframe] | None) -> None:
         """Take away from what is wanted."""
-        for name in names:
-            wanted = self.subscriptions.get(name)
-            if wanted is None:
-                continue
-            if tfs is None:
-                self._forget(name, wanted.timeframes)
-                self.pipeline.builder.remove_timeframe(DAY, symbols=[self.table.id(name)])
-                del self.subscriptions[name]
-            else:
-                gone = wanted.timeframes & set(tfs)
-                self._forget(name, gone)
-                wanted.timeframes -= gone
-        self._resubscribe(names)
-
-    def _forget(self, name: str, tfs: Iterable[Timeframe]) -> None:
-        number = self.table.id(name)
-        for tf in tfs:
-            self.board.drop(number, tf)
-            if tf != DAY:  # prices tell of the day so far
-                self.pipeline.builder.remove_timeframe(tf, symbols=[number])
-
-    def _resubscribe(self, names: Sequence[str]) -> set[str]:
-        markets = {asset_class(name) for name in names}
-        if self.live:
-            for market in markets:
-                self.uplink.want(
-                    market,
-                    {
-                        Topic(name, channel)
-                        for name, wanted in self.subscriptions.items()
-                        if asset_class(name) == market
-                        for channel in wanted.channels
-                    },
-                )
-        return markets
+        self.wishes.remove(names, tfs)
+        if tfs is None:
+            self.mending.unwanted(self.wishes)
 
     # -- answers ---------------------------------------------------------------------
 
@@ -327,19 +345,7 @@ class Core:
         self.live = False
         if self._keeper is not None:
             self._keeper.live = False
-        self.board.every = True
-        for tf in tfs:
-            self.pipeline.builder.add_timeframe(tf)
-        self.pipeline.builder.add_timeframe(DAY)
-
-        def meet(batch: Batch) -> None:
-            for number in np.unique(batch.rows["symbol"]):
-                name = self.table.name(int(number))
-                if name not in self.subscriptions:
-                    self.subscriptions[name] = Subscription(set(tfs), {batch.kind})
-
-        for kind in ("trade", "quote"):
-            self._sinks.append(self.pipeline.branch(kind, "symbols").sink(meet))
+        self._sinks += follow(self.pipeline, self.board, self.wishes, tfs)
 
     async def play(
         self,
@@ -349,30 +355,33 @@ class Core:
         on_progress: Callable[[Replayed], None] | None,
     ) -> Replayed:
         """Run a tape through the pipeline."""
-        health = self.pipeline.health
-        health.state = "replaying"
-        report = await replay(
-            reader, self.deliver, sources, speed=speed, clock=self._clock, on_progress=on_progress
+        report = await play(
+            self.pipeline, self.deliver, self._clock, reader, sources, speed, on_progress
         )
-        health.state = "finished"
-        health.tell("finished", f"{reader.path.name}: {report.frames} frames replayed")
+        while self.mending_now:
+            self.amender.look(self.pipeline.overdue)
+            await asyncio.sleep(0.01)
         return report
 
     async def ready(self, markets: Iterable[str]) -> None:
         """Wait for the logins of markets; raise what made one give up."""
         await asyncio.gather(*(self.uplink.ready(market) for market in markets))
 
-    async def wait(self, name: str | None, count: int) -> None:
+    async def wait(self, name: str | None, count: int, whole: bool = False) -> None:
         """Wait for trades, of a symbol or any; raise what made a stream give up."""
+        recent = self._recent["trade"]
         while True:
             if self.uplink.failures:
                 raise next(iter(self.uplink.failures.values()))
-            recent = self._recent["trade"]
-            if name is None and recent.total >= count:
-                return
-            if name is not None and len(recent.of(self.table.id(name), count)) >= count:
+            came = recent.total if name is None else len(recent.of(self.table.id(name), count))
+            if came >= count and not (whole and self.mending_now):
                 return
             await asyncio.sleep(0.01)
+
+    @property
+    def mending_now(self) -> bool:
+        """Whether holes are being filled, or bars built again."""
+        return bool(self.mending.busy or self.pipeline.overdue or self.amender.busy)
 
     async def close(self) -> None:
         """Disconnect, write what waits, close the tape."""
@@ -384,8 +393,11 @@ class Core:
         self.pipeline.close()
         loop = asyncio.get_running_loop()
         health = self.pipeline.health
+        await loop.run_in_executor(None, self.mending.close)
+        await loop.run_in_executor(None, self.amender.close)
         if self._keeper is not None and not await loop.run_in_executor(None, self._keeper.close):
             health.tell("error", f"store: {self._keeper.queued} rows were not stored")
+        await loop.run_in_executor(None, self.mending.end)
         if self._tape is not None:
             try:
                 await loop.run_in_executor(None, self._tape.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from workbench.errors import ConnectError, FeedClosedError, UnknownSymbolError
 from workbench.flow.core import Core
 from workbench.flow.health import Event, Health
 from workbench.flow.loop import LoopThread
+from workbench.flow.mending import MakeArchive
 from workbench.flow.window import Window
+from workbench.flow.wishes import check_channels
 from workbench.gate import Quarantine
+from workbench.history.coverage import Coverage
 from workbench.net.replay import Replayed
 from workbench.sources.source import Source
+from workbench.sources.spliced import SPLICED, SplicedSource
 from workbench.store.frames import dataframe
 from workbench.store.store import Store
 from workbench.symbols import SymbolTable, canonical, canonicals
@@ -31,8 +35,6 @@ from workbench.tape import TapeReader, TapeWriter
 from workbench.timeframes import Timeframe, each
 
 __all__ = ["Feed"]
-
-CHANNELS = ("trade", "quote", "bar:1s", "bar:1m")
 
 
 class Feed:
@@ -56,6 +58,9 @@ class Feed:
         Jitter of reconnects.
     connect : callable or None
         Opens a websocket; None is the real one.
+    make_archive : callable or None
+        ``make_archive(table)`` opens the provider's history, of which holes are filled; None
+        leaves them in doubt.
     on_close : callable or None
         Called once the feed is closed.
 
@@ -78,6 +83,7 @@ class Feed:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         connect: Callable[..., Any] | None = None,
+        make_archive: MakeArchive | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._config = config or settings()
@@ -88,7 +94,9 @@ class Feed:
         dice = rng or random.Random()
         try:
             self._core = self._loop.call(
-                lambda: Core(make_source, self._config, store, tape, self._clock, dice, connect)
+                lambda: Core(
+                    make_source, self._config, store, tape, self._clock, dice, connect, make_archive
+                )
             )
         except BaseException:
             self._loop.close()
@@ -129,9 +137,7 @@ class Feed:
         """
         names = canonicals(symbols)
         tfs = each(timeframes)
-        for channel in channels:
-            if channel not in CHANNELS:
-                raise ValueError(f"channel {channel!r} is not one of {', '.join(CHANNELS)}")
+        check_channels(channels)
         markets = self._call(lambda: self._core.subscribe(names, tfs, channels))
         if timeout is not None:
             self._wait_ready(markets, timeout)
@@ -182,7 +188,9 @@ class Feed:
         -------
         DataFrame
             Indexed by the UTC time of the start; open, high, low, close, volume, vwap, count,
-            revision and state (1 forming, 2 closed, 3 revised) among its columns.
+            revision and state (1 forming, 2 closed, 3 revised) among its columns. Of time bars
+            of a live feed `complete` tells whether all trades of a bar so far are known to have
+            come: not where a connection was lost and the hole is not filled yet.
 
         Raises
         ------
@@ -192,7 +200,11 @@ class Feed:
         name = self._known(symbol)
         tf = bar_kind(timeframe)
         rows = self._call(lambda: self._core.bars(name, tf, forming))
-        return dataframe("bar", rows if last is None else rows[max(0, len(rows) - last) :])
+        rows = rows if last is None else rows[max(0, len(rows) - last) :]
+        frame = dataframe("bar", rows)
+        if isinstance(tf, Timeframe) and self._core.live:
+            frame["complete"] = self._core.mending.whole(name, rows["time"], tf.ns)
+        return frame
 
     def trades(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
         """Return the newest trades at hand, oldest first; None for all of them."""
@@ -269,13 +281,25 @@ class Feed:
         """What was refused, with reasons."""
         return self._core.pipeline.quarantine
 
+    @property
+    def coverage(self) -> Coverage:
+        """What is known of each series, and when: received, backfilled, in doubt, missing ..."""
+        return self._core.mending.coverage
+
     def events(self, n: int = 50) -> list[Event]:
         """Return what happened to the feed lately, newest first."""
         return self.health.events(n)
 
     # -- life ------------------------------------------------------------------------
 
-    def wait(self, symbol: str | None = None, *, timeout: float = 10.0, count: int = 1) -> None:
+    def wait(
+        self,
+        symbol: str | None = None,
+        *,
+        timeout: float = 10.0,
+        count: int = 1,
+        whole: bool = False,
+    ) -> None:
         """Wait until trades have come.
 
         Parameters
@@ -286,6 +310,8 @@ class Feed:
             Seconds.
         count : int
             How many trades.
+        whole : bool
+            Whether to wait too until no hole is left that is to be filled.
 
         Raises
         ------
@@ -293,25 +319,15 @@ class Feed:
             If the feed has failed, or they do not come in time.
         """
         name = None if symbol is None else self._known(symbol)
-        if not self._within(self._core.wait(name, count), timeout):
+        if not self._loop.within(self._core.wait(name, count, whole), timeout):
             raise ConnectError(
-                f"no trade of {name or 'any symbol'} within {timeout:g} s; "
+                f"no{' whole' * whole} trades of {name or 'any symbol'} within {timeout:g} s; "
                 f"the feed is {self.health.state}",
                 symbol=name,
             )
 
-    def _within(self, work: Coroutine[Any, Any, None], timeout: float) -> bool:
-        """Tell whether a coroutine ends in time; it is cancelled if not."""
-        future = self._loop.submit(work)
-        try:
-            future.result(timeout)
-        except TimeoutError:
-            future.cancel()
-            return False
-        return True
-
     def _wait_ready(self, markets: Iterable[str], timeout: float) -> None:
-        if not self._within(self._core.ready(markets), timeout):
+        if not self._loop.within(self._core.ready(markets), timeout):
             newest = next((e.text for e in self.events(20) if e.kind == "disconnected"), "")
             raise ConnectError(
                 f"not connected within {timeout:g} s{': ' if newest else ''}{newest}; "
@@ -330,13 +346,8 @@ class Feed:
 
         Parameters
         ----------
-        tape : str or Path
-        speed : float
-            Seconds of tape a second; ``math.inf`` does not wait.
-        timeframes : str, Timeframe or iterable of them
-            Bars to build for every symbol on the tape.
-        on_progress : callable or None
-            Called in the feed's thread now and then.
+        tape, speed, timeframes, on_progress
+            As of :func:`~workbench.feeds.replay`.
 
         Returns
         -------
@@ -350,6 +361,8 @@ class Feed:
         reader = TapeReader(tape)
 
         def source(name: str, market: str) -> Source:
+            if name == SPLICED:
+                return SplicedSource(self.table)
             return self._make_source(market, self.table)
 
         self._call(lambda: self._core.follow(tfs))

@@ -9,14 +9,17 @@ import numpy as np
 from streamz import Stream
 
 from workbench.bars.conditions import Marker
+from workbench.bars.news import news
 from workbench.bars.tapebars import TapeBuilder
 from workbench.bars.timebars import BarBuilder
 from workbench.clock import Clock, SystemClock
 from workbench.flow.health import Health
 from workbench.flow.nodes import guard
 from workbench.gate import Gate, Quarantine
+from workbench.quality.rules import Rules
 from workbench.records import Batch, Rows
 from workbench.sources.source import Frame, Source, Status
+from workbench.sources.spliced import SPLICED
 from workbench.symbols import SymbolTable
 from workbench.timeframes import Timeframe
 
@@ -44,12 +47,19 @@ class Pipeline:
         Whether it is made on a running loop, for listeners that need one.
     tape_rules : bool
         Whether trade conditions decide what a trade sets in a bar, by the rules of its market.
+    rules : Rules or None
+        What the gate refuses; None is only what cannot be a row at all.
 
     Attributes
     ----------
     streams : dict of str to Stream
         "trade", "quote", "bar" (closed and revised, from trades), "provider_bar", and
         "status" (what providers say of the connection).
+    rejects, refusals : Stream
+        Of pairs, a source and what it could not decode; and of lists of what the gate refused.
+    overdue : dict of (int, Timeframe) to set of int
+        Starts of the bars that trades came too late for, by symbol and timeframe: whoever can
+        build them again takes them out.
 
     Examples
     --------
@@ -77,16 +87,20 @@ class Pipeline:
         clock: Clock | None = None,
         asynchronous: bool = False,
         tape_rules: bool = True,
+        rules: Rules | None = None,
     ) -> None:
         self.table = table
         self.quarantine = Quarantine()
-        self.gate = Gate(table, self.quarantine, remember)
+        self.gate = Gate(table, self.quarantine, remember, rules)
+        self._fetched = False
         self.builder: BarBuilder = TapeBuilder((), lateness=lateness)
         self.health = Health(self.gate, clock or SystemClock())
+        self.overdue: dict[tuple[int, Timeframe], set[int]] = {}
         self._source = Stream(asynchronous=True) if asynchronous else Stream()
         self._closed = Stream(asynchronous=True) if asynchronous else Stream()
         self._words = Stream(asynchronous=True) if asynchronous else Stream()
-        accepted = self._source.map(self.gate.accept).filter(len)
+        self.rejects = Stream(asynchronous=True) if asynchronous else Stream()
+        accepted = self._source.map(self._accept).filter(len)
         if tape_rules:
             accepted = accepted.map(Marker(table))
         self.streams: dict[str, Stream] = {
@@ -95,6 +109,7 @@ class Pipeline:
         }
         self.streams["provider_bar"] = accepted.filter(lambda batch: batch.kind == "bar")
         self.streams["bar"] = self._closed
+        self.refusals = Stream(asynchronous=True) if asynchronous else Stream()
         self.streams["status"] = self._words
         self._sinks = [
             self._branch("trade", "bars", self._build),
@@ -137,8 +152,10 @@ class Pipeline:
                     self.advance(frames[start].received)
                     due = self.builder.due()
                 end = next((i for i in range(start + 1, end) if frames[i].received >= due), end)
+            self._fetched = source.name == SPLICED
             decoded = source.decode(frames[start:end])
             if decoded.rejects:
+                self.rejects.emit((source, decoded.rejects))
                 self.quarantine.rejects(decoded.rejects)
                 self.gate.received["event"] += len(decoded.rejects)
                 self.gate.refused["event"] += len(decoded.rejects)
@@ -150,6 +167,14 @@ class Pipeline:
             start = end
         return statuses
 
+    def _accept(self, batch: Batch) -> Batch:
+        before = len(self.quarantine)
+        accepted = self.gate.accept(batch, fetched=self._fetched)
+        refused = len(self.quarantine) - before
+        if refused and not self._fetched:
+            self.refusals.emit(self.quarantine.newest(refused))
+        return accepted
+
     def take(self, batch: Batch) -> None:
         """Send a batch through the gate and on."""
         self._source.emit(batch)
@@ -159,9 +184,18 @@ class Pipeline:
         self._count_overdue()
 
     def _count_overdue(self) -> None:
-        """Count the trades whose bars are no longer at hand; the trades themselves are kept."""
+        """Note the bars that trades came too late for; the trades themselves are kept."""
         self.health.bars["overdue"] += len(self.builder.overdue)
+        for late in self.builder.overdue:
+            key = (int(late.trade["symbol"][0]), late.timeframe)
+            self.overdue.setdefault(key, set()).add(
+                late.timeframe.start(int(late.trade["time"][0]))
+            )
         self.builder.overdue.clear()
+
+    def amended(self, bars: Rows) -> None:
+        """Tell of closed bars that were built again of all their trades."""
+        self._emit(bars)
 
     def advance(self, clock: int) -> None:
         """Close the bars whose wait is over at a time of receipt, ns UTC."""
@@ -179,11 +213,27 @@ class Pipeline:
             self.health.bars["revised"] += revised
             self._closed.emit(Batch("bar", bars))
 
-    def add_timeframes(self, symbol: str, timeframes: Iterable[Timeframe], past: Rows) -> None:
-        """Begin timeframes of a symbol, joined with trades it has had already."""
+    def add_timeframes(
+        self, symbol: str, timeframes: Iterable[Timeframe], past: Rows, known: Rows | None = None
+    ) -> None:
+        """Begin timeframes of a symbol, joined with trades it has had already.
+
+        Parameters
+        ----------
+        symbol : str
+        timeframes : iterable of Timeframe
+        past : array of TRADE
+            In any order, whole from the start of a bar on.
+        known : array of BAR or None
+            Bars that were told before, as by a process that ended: only what differs is told.
+        """
         number = self.table.id(symbol)
         for tf in timeframes:
-            self._emit(self.builder.adopt(number, tf, past))
+            bars = self.builder.adopt(number, tf, past)
+            if known is not None and len(known):
+                bars = news(bars, known)
+                self.builder.renumber(number, tf, np.concatenate([known, bars]))
+            self._emit(bars)
         self._count_overdue()
 
     def close(self) -> None:

@@ -95,6 +95,18 @@ class Keeper:
         if len(rows):
             self.put(Batch("bar", rows))
 
+    def mark(self) -> int:
+        """Return a number for what was put so far; see :meth:`settled`."""
+        return self._writer.mark()
+
+    def settled(self, mark: int) -> bool:
+        """Tell whether all that was put before a mark is stored."""
+        return self._writer.settled(mark)
+
+    def losses(self) -> list[tuple[str, str, int, int]]:
+        """Return what was not stored since this was last asked: kind, symbol, first, last."""
+        return [(kind, name, first, last) for kind, name, first, last in self._writer.take_losses()]
+
     def settle(self) -> None:
         """Wait a little until what waits is stored, so that it can be read."""
         if self.state == "running":

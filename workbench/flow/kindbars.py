@@ -118,6 +118,10 @@ class KindBars:
         """Tell whether bars of a kind are built for a symbol."""
         return (number, kind.code) in self._events or (number, kind.code) in self._lines
 
+    def of(self, number: int) -> list[BarKind]:
+        """Return the kinds that are built of a symbol's trades rather than of its bars."""
+        return [event.kind for (symbol, _), event in self._events.items() if symbol == number]
+
     def open(self, number: int, symbol: str, kind: BarKind, trades: Rows, bars: Rows) -> Rows:
         """Begin bars of a kind, and return those that are finished already.
 

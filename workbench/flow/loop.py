@@ -81,6 +81,16 @@ class LoopThread:
             raise FeedClosedError("the feed is closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def within(self, work: Coroutine[Any, Any, None], timeout: float) -> bool:
+        """Tell whether a coroutine ends in so many seconds; it is cancelled if not."""
+        future = self.submit(work)
+        try:
+            future.result(timeout)
+        except TimeoutError:
+            future.cancel()
+            return False
+        return True
+
     def close(self) -> None:
         """Stop the loop and wait for the thread."""
         if self.running and not self.inside():

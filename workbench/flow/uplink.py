@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from workbench.clock import Clock
@@ -45,6 +45,10 @@ class Uplink:
     rng : random.Random
     connect : callable or None
         Opens a websocket; None is the real one.
+    on_subscribed : callable or None
+        Told a source and all its topics that are sent from now on.
+    expected : callable or None
+        ``expected(market)``: whether frames are due, so that silence is a fault; None is always.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Uplink:
         clock: Clock,
         rng: random.Random,
         connect: Callable[..., Any] | None = None,
+        on_subscribed: Callable[[Source, Iterable[Topic]], None] | None = None,
+        expected: Callable[[str], bool] | None = None,
     ) -> None:
         self.failures: dict[str, WorkbenchError] = {}
         self._make_source = make_source
@@ -70,6 +76,8 @@ class Uplink:
         self._clock = clock
         self._rng = rng
         self._connect = connect
+        self._on_subscribed = on_subscribed
+        self._expected = expected
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: dict[str, asyncio.Event] = {}
@@ -107,6 +115,11 @@ class Uplink:
         if self._tape is not None:
             deliver = self._taped(self._tape, source)
         options: dict[str, Any] = {} if self._connect is None else {"connect": self._connect}
+        told, expected = self._on_subscribed, self._expected
+        if told is not None:
+            options["on_subscribed"] = lambda topics: told(source, topics)
+        if expected is not None:
+            options["expected"] = lambda: expected(market)
         stream = Stream(
             source,
             deliver,

@@ -203,6 +203,7 @@ def open_archive(
     stop: threading.Event | None = None,
     limits: Path | None = None,
     page_rows: int = PAGE_ROWS,
+    table: SymbolTable | None = None,
 ) -> Archive:
     """Return the past of a provider.
 
@@ -229,6 +230,8 @@ def open_archive(
         The file that all processes count requests in; None is one in the data folder.
     page_rows : int
         Base bars, trades or quotes of a page, 1 to 50,000.
+    table : SymbolTable or None
+        Numbers for the symbols in the rows; None makes a table of its own.
 
     Raises
     ------
@@ -264,9 +267,8 @@ def open_archive(
             clock=clock,
         )
     rest = Rest(base, key=key, limit=limit, stop=stop)
-    return Archive(
-        name, rest, MassiveRest(page_rows=page_rows), limit=limit, clock=clock, server=running
-    )
+    speaker = MassiveRest(table, page_rows=page_rows)
+    return Archive(name, rest, speaker, limit=limit, clock=clock, server=running)
 
 
 def _base(source: str, config: Settings) -> str:

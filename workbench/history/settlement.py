@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from workbench.bars.conditions import Marker
 from workbench.clock import Clock, SystemClock
 from workbench.history.coverage import KNOWN
 from workbench.history.ledger import Ledger
@@ -34,6 +35,8 @@ class Settlement:
         Names the fetch in what is learned from it.
     clock : Clock or None
         None is the machine's.
+    tape_rules : bool
+        Whether trades are stored with marks of what they may set in a bar, as live ones are.
 
     Examples
     --------
@@ -52,11 +55,13 @@ class Settlement:
         *,
         fetch: str = "backfill",
         clock: Clock | None = None,
+        tape_rules: bool = True,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._fetch = fetch
         self._clock = clock or SystemClock()
+        self._tape_rules = tape_rules
 
     def missing(self, series: Series, start: int, end: int) -> list[tuple[int, int]]:
         """Return what of [start, end) has to be fetched, ns."""
@@ -112,7 +117,8 @@ class Settlement:
             Whether a step without a bar had no trade. It is not where some of what came could
             not be read or was refused.
         """
-        some = list(batches)
+        mark = Marker(table) if self._tape_rules else lambda batch: batch
+        some = [mark(batch) for batch in batches]
         start, end = span
         if start >= end:
             return self._store.append_many(some, table)

@@ -103,6 +103,8 @@ class Connection:
         Called once when logged in.
     on_refused : callable
         Called with a refusal and the topics it is about, if that is known.
+    on_subscribed : callable
+        Called with all topics that are sent from now on, once the last answer about them came.
     expected : callable
         Whether frames are due now; silence counts only then.
     """
@@ -118,6 +120,7 @@ class Connection:
         traffic: Traffic,
         on_ready: Callable[[], None],
         on_refused: Callable[[Status, Sequence[Topic]], None],
+        on_subscribed: Callable[[frozenset[Topic]], None],
         expected: Callable[[], bool],
     ) -> None:
         self._websocket = websocket
@@ -129,6 +132,7 @@ class Connection:
         self._traffic = traffic
         self._on_ready = on_ready
         self._on_refused = on_refused
+        self._on_subscribed = on_subscribed
         self._expected = expected
         self._loop = asyncio.get_running_loop()
         self._pending: list[Frame] = []
@@ -203,6 +207,7 @@ class Connection:
             self._hear(statuses)
 
     def _hear(self, statuses: Sequence[Status]) -> None:
+        answered = False
         for status in statuses:
             match status.kind:
                 case "greeting":
@@ -210,6 +215,7 @@ class Connection:
                 case "ready":
                     self._enter()
                 case "subscribed" | "unsubscribed" | "refused":
+                    answered = True
                     topics = self._subscriptions.answered(status)
                     if topics or status.kind == "refused":
                         self._on_refused(status, topics)
@@ -219,6 +225,8 @@ class Connection:
                     self._end(Ended("lost", status.text, self._lived()))
                 case "info":
                     pass
+        if answered and self._subscriptions.settled:
+            self._on_subscribed(self._subscriptions.held)
         self._say(self._source.replies(statuses))
 
     def _enter(self) -> None:

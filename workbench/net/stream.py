@@ -105,6 +105,8 @@ class Stream:
         Opens the websocket.
     expected : callable or None
         Whether frames are due now: a market that is closed may be silent. None means always.
+    on_subscribed : callable or None
+        Called with all topics that are sent from now on, whenever the answers are complete.
     heartbeat : float
         Seconds between pings, and for their answer.
     silence : float
@@ -132,6 +134,7 @@ class Stream:
         rng: random.Random | None = None,
         connect: Connect = websockets.asyncio.client.connect,
         expected: Callable[[], bool] | None = None,
+        on_subscribed: Callable[[frozenset[Topic]], None] | None = None,
         heartbeat: float = 30.0,
         silence: float = 30.0,
         silence_check: float = 5.0,
@@ -145,6 +148,7 @@ class Stream:
         self._clock = clock or SystemClock()
         self._connect = connect
         self._expected = expected or (lambda: True)
+        self._on_subscribed = on_subscribed or (lambda topics: None)
         self._timing = Timing(heartbeat, silence, silence_check, gather, handshake, max_frame)
         self._backoff = Backoff(policy, rng or random.Random())
         self._delivery = Delivery(source, deliver, self._clock)
@@ -238,6 +242,7 @@ class Stream:
             traffic=self.traffic,
             on_ready=self._ready,
             on_refused=self._refused,
+            on_subscribed=self._on_subscribed,
             expected=self._expected,
         )
         try:

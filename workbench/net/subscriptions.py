@@ -43,6 +43,11 @@ class Subscriptions:
         return frozenset(self._held)
 
     @property
+    def settled(self) -> bool:
+        """Whether all that was asked for on this connection has been answered."""
+        return not self._unanswered
+
+    @property
     def refused(self) -> dict[Topic, str]:
         """The topics not granted, with the provider's words."""
         return dict(self._refused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +52,18 @@ class Verdicts:
     names : tuple of str
         Names of the rules by code.
     against : float64 array
-        Level or typical size a refused row was judged by; undefined elsewhere.
+        Level or typical size a refused row was judged by, until the next batch is judged;
+        undefined elsewhere, and perhaps longer than the batch.
     serial : int
         Number of the first row among all of its kind that came.
-    confirmed : list of Confirmed
+    confirmed : tuple of Confirmed
     """
 
     codes: npt.NDArray[np.uint8]
     names: tuple[str, ...]
     against: npt.NDArray[np.float64]
     serial: int
-    confirmed: list[Confirmed] = field(default_factory=list)
+    confirmed: tuple[Confirmed, ...] = ()
 
 
 class Judge:
@@ -89,14 +90,12 @@ class Judge:
         self._held = 0
         self._known = 0
         self._levels = _aligned(64)
+        #: What is known of each symbol, by its number.
+        self.levels = self._levels[:0]
+        self._against = np.empty(1024)
         self._waiting = np.zeros((64, kernel.WAITING), TRADE)
         self._serials = np.zeros((64, kernel.WAITING), np.int64)
         self._came = {"trade": 0, "quote": 0}
-
-    @property
-    def levels(self) -> Rows:
-        """What is known of each symbol, by its number."""
-        return self._levels[: self._known]
 
     @property
     def nbytes(self) -> int:
@@ -134,7 +133,7 @@ class Judge:
             elif why == 2:
                 self._meet(int(rows["symbol"][start]) + 1)
             else:
-                verdicts.confirmed.append(self._take(rows, start - 1, why - 2))
+                verdicts.confirmed += (self._take(rows, start - 1, why - 2),)
 
     def quotes(self, rows: Rows) -> Verdicts:
         """Judge quotes."""
@@ -196,7 +195,9 @@ class Judge:
     def _begun(self, kind: str, rows: Rows) -> Verdicts:
         serial = self._came[kind]
         self._came[kind] += len(rows)
-        return Verdicts(np.zeros(len(rows), np.uint8), _NAMES, np.empty(len(rows)), serial)
+        if len(rows) > len(self._against):
+            self._against = np.empty(2 * len(rows))
+        return Verdicts(np.zeros(len(rows), np.uint8), _NAMES, self._against, serial)
 
     def _take(self, rows: Rows, at: int, many: int) -> Confirmed:
         """Take out the trades before one that make a new level with it."""
@@ -236,6 +237,7 @@ class Judge:
             CLASSES.index(asset_class(name)) for name in names
         ]
         self._known = count
+        self.levels = self._levels[:count]
 
 
 class BarJudge:

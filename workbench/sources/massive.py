@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ MARKETS: dict[str, dict[str, str]] = {
 #: Flag of a trade that came without an id: it cannot be told from a repeat of itself.
 NO_ID = 1
 
+_TICKER = re.compile(rb'"(?:sym|pair)"\s*:\s*"([^"\\]{1,32})"')
 _RAW = 1000
 _DETAIL = 200
 #: What the decoder raises for bytes that are not the protocol's.
@@ -93,6 +95,8 @@ class MassiveSource:
         API key; never shown by repr.
     table : SymbolTable or None
         Numbers for symbols; None makes a table of its own.
+    name : str
+        What the source is called where it is not Massive itself: "sim".
 
     Examples
     --------
@@ -105,8 +109,6 @@ class MassiveSource:
     ('trade', [64000.5], [1723161255342000000])
     """
 
-    name = "massive"
-
     def __init__(
         self,
         market: str,
@@ -114,10 +116,12 @@ class MassiveSource:
         base: str = "wss://socket.massive.com",
         key: str | SecretStr = "",
         table: SymbolTable | None = None,
+        name: str = "massive",
     ) -> None:
+        self.name = name
         if market not in MARKETS:
             raise ConfigError(
-                f"massive has no market {market!r} here; there is {', '.join(MARKETS)}",
+                f"{name} has no market {market!r} here; there is {', '.join(MARKETS)}",
                 source=self.name,
             )
         self.market = market
@@ -211,9 +215,17 @@ class MassiveSource:
                 events.append(ONE.decode(part))
             except _WRONG as error:
                 text, raw = str(error), bytes(part)[:_RAW]
-                reject = Reject(_rule(text), text[:_DETAIL], raw, frame.received)
+                reject = Reject(_rule(text), text[:_DETAIL], raw, frame.received, self._whose(raw))
                 decoded.rejects.append(reject)
         return events
+
+    def _whose(self, raw: bytes) -> str | None:
+        """Return the symbol that an unreadable event names, if it is one of those known."""
+        named = _TICKER.search(raw)
+        if named is None:
+            return None
+        number = self._numbers.get(named[1].decode("ascii", "replace"), -1)
+        return None if number < 0 else self.table.name(number)
 
     def _rows(
         self, kind: type, events: list[Any], received: npt.NDArray[np.int64]

@@ -94,12 +94,15 @@ class Reject:
         The event as it came, cut to 1,000 bytes.
     received : int
         When it came, ns UTC.
+    symbol : str or None
+        Whose event it was, if that can be told.
     """
 
     rule: str
     detail: str
     raw: bytes
     received: int
+    symbol: str | None = None
 
 
 @dataclass(slots=True)

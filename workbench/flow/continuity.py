@@ -1,0 +1,279 @@
+"""What a feed tells its ledger: what it heard, what it lost, and what it is not sure of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from workbench.clock import Clock
+from workbench.errors import StoreError
+from workbench.history.ledger import Ledger
+from workbench.quality.quarantine import Refused
+from workbench.records import Batch
+from workbench.sources.source import Reject, Source, Topic
+from workbench.store.coverage import Series
+from workbench.symbols import SymbolTable, asset_class
+from workbench.timeframes import timeframe
+
+__all__ = ["Continuity", "series_of"]
+
+_SECOND = 1_000_000_000
+#: Trades of one market come out of order by about so much; later ones are told as late.
+_MARGIN = 2 * _SECOND
+#: A bar of the provider is sent within so much of its end.
+_BAR_MARGIN = 10 * _SECOND
+#: No provider's clock is further ahead of ours than this; what seems so is a bad time.
+_AHEAD = 2 * _SECOND
+_NEVER = -(1 << 62)
+#: Refusals that lose nothing of a series we know.
+_HARMLESS = frozenset({"unknown-event", "symbol"})
+
+
+def series_of(source: str, topic: Topic) -> Series:
+    """Return the series of the ledger that a topic brings.
+
+    >>> series_of("massive", Topic("BTC-USD", "bar:1m")).timeframe
+    60
+    """
+    kind, _, length = topic.channel.partition(":")
+    return Series(source, topic.symbol, kind, timeframe(length).seconds if length else 0)
+
+
+@dataclass
+class _Market:
+    """What is known of the connection of one market."""
+
+    source: str
+    series: set[Series] = field(default_factory=set)  # live ones
+    last: int = _NEVER  # receipt of the newest frame
+    shift: int = _NEVER  # greatest (event time - receipt) seen
+    connections: int = 0
+    refused: int = 0
+
+
+class Continuity:
+    """Tell a ledger of the connections of a feed, in the market's own time.
+
+    Used in the feed's thread; it does no I/O but what the ledger's `persist` does.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    table : SymbolTable
+    clock : Clock
+    kept : callable
+        ``kept(topic)``: whether rows of a topic are kept at all, so that holes matter.
+    mark : callable
+        Returns a number for what was handed to the store so far.
+    settled : callable
+        ``settled(mark)``: whether all of that is stored.
+    failed : callable
+        Told what the store answered when it could not take a word; it is said again later.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        table: SymbolTable,
+        clock: Clock,
+        kept: Callable[[Topic], bool],
+        mark: Callable[[], int],
+        settled: Callable[[int], bool],
+        failed: Callable[[StoreError], None],
+    ) -> None:
+        self.ledger = ledger
+        self._failed = failed
+        # What could not be written down yet, in order: a full disk must not stop the feed.
+        self._unsaid: deque[Callable[[], object]] = deque()
+        self._table = table
+        self._clock = clock
+        self._kept = kept
+        self._mark = mark
+        self._settled = settled
+        self._markets: dict[str, _Market] = {}
+        # What was received by a time, to be proven once it is stored.
+        self._proofs: list[tuple[int, list[tuple[Series, int]]]] = []
+
+    def now(self, market: str) -> int:
+        """Return the time of the market by the newest of what it has told: delayed feeds lag."""
+        of = self._markets.get(market)
+        shift = 0 if of is None or of.shift == _NEVER else min(of.shift, _AHEAD)
+        return self._clock.now() + shift
+
+    def frames(self, source: Source, received: int) -> None:
+        """Take note that frames of a source came until a time."""
+        of = self._of(source.name, source.market)
+        of.last = max(of.last, received)
+
+    def came(self, batch: Batch) -> None:
+        """Take note of the times of a batch of trades or quotes of one market."""
+        rows = batch.rows
+        received = rows["received"]
+        market = asset_class(self._table.name(int(rows["symbol"][-1])))
+        of = self._markets.get(market)
+        if of is not None and int(received[-1]) > 0:
+            shift = int((rows["time"] - received).max())
+            if of.shift < shift <= _AHEAD:
+                of.shift = shift
+
+    def subscribed(self, source: str, market: str, topics: Iterable[Topic]) -> list[Series]:
+        """Take note that topics are being sent from now on; return those that were not."""
+        of = self._of(source, market)
+        new = [series_of(source, topic) for topic in sorted(topics) if self._kept(topic)]
+        new = [one for one in new if one not in of.series]
+        if not new:
+            return []
+        if not of.series:
+            of.connections += 1
+        name, at = f"{market} {of.connections}", self.now(market)
+        self._say(lambda: self.ledger.live(new, at, connection=name))
+        of.series = of.series | set(new)
+        return new
+
+    def lost(self, market: str, why: str) -> int:
+        """Take note that the connection of a market is gone; return how many series it had."""
+        of = self._markets.get(market)
+        if of is None or not of.series:
+            return 0
+        last = self._clock.now() if of.last == _NEVER else of.last
+        since = last + self._shift(of) - _MARGIN
+        self._proofs = [(mark, self._less(proof, of)) for mark, proof in self._proofs]
+        some, at = of.series, self._clock.now()
+        self._say(lambda: self.ledger.lost(of.source, since, at, series=some, why=why))
+        of.series = set()
+        return len(some)
+
+    @staticmethod
+    def _less(proof: list[tuple[Series, int]], of: _Market) -> list[tuple[Series, int]]:
+        return [(one, until) for one, until in proof if one not in of.series]
+
+    def stopped(self, market: str, topics: Iterable[Topic]) -> None:
+        """Take note that topics are not wanted any more."""
+        of = self._markets.get(market)
+        if of is None:
+            return
+        left = {series_of(of.source, topic) for topic in topics}
+        gone = of.series - left
+        if gone:
+            at = self.now(market)
+            self._say(lambda: self.ledger.stopped(of.source, at, series=gone))
+            of.series = of.series - gone
+
+    def rejects(self, source: Source, rejects: Sequence[Reject]) -> None:
+        """Doubt what may have been in events that could not be read."""
+        of = self._of(source.name, source.market)
+        for reject in rejects:
+            if reject.rule in _HARMLESS or not reject.received or not of.series:
+                continue
+            some = of.series
+            if reject.symbol is not None:
+                some = {one for one in some if one.symbol == reject.symbol}
+            self._doubt(of, some, reject.received, f"not readable: {reject.rule}")
+
+    def refused(self, some: Sequence[Refused]) -> None:
+        """Doubt the times of rows that the gate refused: the provider may know them better."""
+        for one in some:
+            of = None if one.symbol is None else self._markets.get(asset_class(one.symbol))
+            if of is not None:
+                series = {
+                    held for held in of.series if (held.symbol, held.kind) == (one.symbol, one.kind)
+                }
+                self._doubt(of, series, one.received or self._clock.now(), f"refused: {one.rule}")
+
+    def dropped(self, kind: str, name: str, first: int, last: int) -> None:
+        """Doubt what the store did not take."""
+        of = self._markets.get(asset_class(name))
+        some = [] if of is None else [o for o in of.series if (o.symbol, o.kind) == (name, kind)]
+        if some:
+            self.doubted(some, first, last + 1, "not stored")
+
+    def doubted(self, some: Iterable[Series], start: int, end: int, why: str) -> None:
+        """Doubt a stretch of some series."""
+        series, at = list(some), self._clock.now()
+        self._say(lambda: self.ledger.doubted(series, start, end, at, why=why))
+
+    def _doubt(self, of: _Market, some: set[Series], received: int, why: str) -> None:
+        end = received + self._shift(of) + _MARGIN
+        for bar in (False, True):
+            own = [one for one in some if bool(one.timeframe) is bar]
+            if own:
+                # The bar that was told may be of the interval before.
+                longest = max(one.timeframe for one in own) * _SECOND
+                start = end - 2 * _MARGIN - (longest + _BAR_MARGIN if bar else 0)
+                self.doubted(own, start, end, why)
+
+    def tick(self) -> None:
+        """Prove what is stored by now, and note what came since; to be called once a second."""
+        self._say(None)
+        left = []
+        for mark, proof in self._proofs:
+            if self._settled(mark):
+                self._prove(proof)
+            else:
+                left.append((mark, proof))
+        self._proofs = left
+        if len(left) > 60:  # the disk is full: the newest proof says it all
+            del left[1:-1]
+        found: list[tuple[Series, int]] = []
+        for of in self._markets.values():
+            if of.last == _NEVER:
+                continue
+            until = of.last + self._shift(of) - _MARGIN
+            for one in of.series:
+                step = one.timeframe * _SECOND
+                if step:
+                    found.append((one, (until - _BAR_MARGIN) // step * step))
+                else:
+                    found.append((one, until))
+        if found:
+            self._proofs.append((self._mark(), found))
+
+    def _prove(self, proof: list[tuple[Series, int]]) -> None:
+        by_time: dict[tuple[str, int], list[Series]] = {}
+        for one, until in proof:
+            by_time.setdefault((one.source, until), []).append(one)
+        for (source, until), some in by_time.items():
+            if not self._unsaid:  # what comes later must not be known before
+                self.ledger.heard(source, until, some)
+
+    def _say(self, word: Callable[[], object] | None) -> None:
+        """Say something to the ledger; what it cannot write down now is said again later."""
+        if word is not None:
+            self._unsaid.append(word)
+        while self._unsaid:
+            try:
+                self._unsaid[0]()
+            except StoreError as error:
+                self._failed(error)
+                return
+            self._unsaid.popleft()
+
+    def series(self) -> list[Series]:
+        """Return the series that are received now."""
+        return [one for of in self._markets.values() for one in of.series]
+
+    @property
+    def markets(self) -> list[str]:
+        """The markets that were connected to."""
+        return list(self._markets)
+
+    def newest(self, market: str) -> int:
+        """Return when a market's newest frame came, ns UTC; before all times if none did."""
+        of = self._markets.get(market)
+        return _NEVER if of is None else of.last
+
+    def end(self) -> None:
+        """Prove what came, and take note that nobody listens any more."""
+        self.tick()
+        for mark, proof in self._proofs:
+            if self._settled(mark):
+                self._prove(proof)
+        for market in self.markets:
+            self.stopped(market, ())
+
+    def _shift(self, of: _Market) -> int:
+        return 0 if of.shift == _NEVER else min(of.shift, _AHEAD)
+
+    def _of(self, source: str, market: str) -> _Market:
+        return self._markets.setdefault(market, _Market(source))
