@@ -113,29 +113,37 @@ def compare(
         held, bars = (b[(b["time"] >= span[0]) & (b["time"] < span[1])] for b in (held, bars))
     both = grid(held, bars)
     found = agreement(both.own, both.theirs, both.told)
-    apart = np.flatnonzero((found == DIFFERS).any(axis=1))
-    parts = list(intervals)
     pairing = None if theirs is None else pair(mine.trades, theirs)
+    apart = np.flatnonzero((found == DIFFERS).any(axis=1))
     evidence = gather(mine, pairing, both.starts[apart], rules, length)
+    parts = list(intervals)
     told = ~_within(evidence.trades["time"], parts, ("backfilled",))
     suspected = causes(evidence, lateness=lateness, told=told, round_lot=round_lot)
-    some = Grid(both.starts[apart], both.own[apart], both.theirs[apart], both.told[apart])
-    findings = explain(evidence, suspected, some)
-    lacking = np.zeros(len(apart), np.bool_)
-    if pairing is None:
-        lacking = _lacking(some, parts, length)
     lines = list(_rounded(both, found))
-    for n, finding in enumerate(findings):
-        lines += _lines(some, n, found[apart[n]], finding, evidence, lacks=bool(lacking[n]))
+    lines += _explained(both, found, evidence, suspected, parts if pairing is None else [])
     start, end = span or _ends(both, length)
     return Reconciliation(
         symbol=name, source=source, timeframe=length, start=start, end=end,
         table=_table(lines), bars=len(both), agreed=len(both) - len(apart),
         corrections=changes(mine.trades, pairing or pair(mine.trades, Tape(mine.trades))),
-        trades=mine.trades, own_bars=held,
-        pairing=pairing,
+        trades=mine.trades, own_bars=held, pairing=pairing,
         numbers=numbers or SymbolTable([name]),
     )  # fmt: skip
+
+
+def _explained(
+    both: Grid,
+    found: npt.NDArray[np.int8],
+    evidence: Evidence,
+    suspected: list[Cause],
+    intervals: list[Interval],
+) -> Iterator[_Line]:
+    """Yield the differences of bars by more than rounding; intervals tell of gaps."""
+    apart = np.flatnonzero((found == DIFFERS).any(axis=1))
+    some = Grid(both.starts[apart], both.own[apart], both.theirs[apart], both.told[apart])
+    lacking = _lacking(some, intervals, evidence.tf)
+    for n, finding in enumerate(explain(evidence, suspected, some)):
+        yield from _lines(some, n, found[apart[n]], finding, evidence, lacks=bool(lacking[n]))
 
 
 def differing(
