@@ -21,6 +21,7 @@ from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.keeper import Keeper
 from workbench.flow.kindbars import KindBars, base_of
+from workbench.flow.kindboard import KindBoard
 from workbench.flow.mending import MakeArchive, Mending
 from workbench.flow.nodes import guard
 from workbench.flow.playback import follow, play
@@ -91,6 +92,7 @@ class Core:
         )
         self.kinds = KindBars(config.lateness_seconds)
         self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)
+        self.drawn = KindBoard(self.kinds, self.board, self.table, self.pipeline.health)
         self.live = True
         self._spliced = SplicedSource(self.table)
         self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
@@ -145,8 +147,8 @@ class Core:
             branch("trade", "recent").sink(self._recent["trade"].add),
             branch("quote", "recent").sink(self._recent["quote"].add),
             branch("bar", "series").sink(self.board.add),
-            branch("trade", "kinds").sink(self._build_kinds),
-            branch("bar", "kinds").sink(self._draw_kinds),
+            branch("trade", "kinds").sink(self.drawn.trades),
+            branch("bar", "kinds").sink(self.drawn.bars),
             branch("trade", "ledger").sink(self.mending.continuity.came),
             guard(self.pipeline.refusals, "ledger", health.failed).sink(
                 self.mending.continuity.refused
@@ -168,19 +170,6 @@ class Core:
         rows, failed = self._config.store_queue_rows, self.pipeline.health.failed
         days = lambda name: self.wishes.wants_days(name)  # noqa: E731 - they are made later
         return Keeper(store, self.table, rows, self._clock, days, failed)
-
-    def _build_kinds(self, batch: Batch) -> None:
-        for bars in self.kinds.trades(batch):
-            self.board.add(Batch("bar", bars))
-        self.pipeline.health.bars["overdue"] += self.kinds.overdue
-        self.kinds.overdue = 0
-
-    def _draw_kinds(self, batch: Batch) -> None:
-        for bars, anew in self.kinds.bars(batch):
-            if anew:
-                self.board.restart(bars)
-            else:
-                self.board.add(Batch("bar", bars))
 
     def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
         """Take frames of a source."""
@@ -207,17 +196,9 @@ class Core:
         self.pipeline.deliver(source, frames)
         self.pipeline.health.delay = delay  # what was fetched later tells nothing of the line
         for number in sorted(source.touched):
-            self._restart_kinds(number)
+            self.drawn.again(number, self._recent["trade"].of(number))
         source.touched.clear()
         return []
-
-    def _restart_kinds(self, number: int) -> None:
-        """Build bars that depend on all trades before them again, in the order of the market."""
-        for kind in self.kinds.of(number):
-            trades = self._recent["trade"].of(number)
-            trades = trades[np.lexsort((trades["sequence"], trades["time"]))]
-            name = self.table.name(number)
-            self.board.restart(self.kinds.open(number, name, kind, trades, empty("bar")))
 
     async def _tick(self) -> None:
         """Close bars by the clock and show forming ones."""
@@ -233,8 +214,7 @@ class Core:
         if self.live:
             now = self._clock.now()
             self.pipeline.advance(now)
-            for bars in self.kinds.advance(now):
-                self.board.add(Batch("bar", bars))
+            self.drawn.advance(now)
             self.pipeline.health.state = self.uplink.state
             self.mending.tick()
         self.amender.look(self.pipeline.overdue)

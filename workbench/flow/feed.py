@@ -28,7 +28,7 @@ from workbench.history.coverage import Coverage
 from workbench.net.replay import Replayed
 from workbench.sources.source import Source
 from workbench.sources.spliced import SPLICED, SplicedSource
-from workbench.store.frames import dataframe
+from workbench.store.frames import dataframe, quote_frame
 from workbench.store.store import Store
 from workbench.symbols import SymbolTable, canonical, canonicals
 from workbench.tape import TapeReader, TapeWriter
@@ -214,11 +214,7 @@ class Feed:
     def quotes(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
         """Return the newest quotes at hand, oldest first; None for all of them."""
         name = self._known(symbol)
-        frame = dataframe("quote", self._call(lambda: self._core.recent("quote", name, last)))
-        # A crossed or one-sided quote has no spread worth a number.
-        good = (frame["bid"] > 0) & (frame["ask"] >= frame["bid"])
-        frame.insert(4, "spread", (frame["ask"] - frame["bid"]).where(good))
-        return frame
+        return quote_frame(self._call(lambda: self._core.recent("quote", name, last)))
 
     def prices(self) -> pd.DataFrame:
         """Return last price, quote and the day so far of every symbol, a row each."""
@@ -263,8 +259,7 @@ class Feed:
         kind : str
             "trade", "quote", "bar" (closed and revised), "provider_bar" or "status".
 
-            Sinks run in the feed's thread: be quick there. One that raises is counted under
-            ``health.errors`` and disturbs nobody else.
+            Sinks run in the feed's thread: be quick there. One that raises is counted.
         """
         if kind not in self._core.pipeline.streams:
             known = ", ".join(self._core.pipeline.streams)
@@ -283,7 +278,7 @@ class Feed:
 
     @property
     def coverage(self) -> Coverage:
-        """What is known of each series, and when: received, backfilled, in doubt, missing ..."""
+        """What is known of each series, and when: received, backfilled, in doubt, missing."""
         return self._core.mending.coverage
 
     def events(self, n: int = 50) -> list[Event]:
@@ -293,13 +288,9 @@ class Feed:
     # -- life ------------------------------------------------------------------------
 
     def wait(
-        self,
-        symbol: str | None = None,
-        *,
-        timeout: float = 10.0,
-        count: int = 1,
+        self, symbol: str | None = None, *, timeout: float = 10.0, count: int = 1,
         whole: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Wait until trades have come.
 
         Parameters
@@ -309,7 +300,6 @@ class Feed:
         timeout : float
             Seconds.
         count : int
-            How many trades.
         whole : bool
             Whether to wait too until no hole is left that is to be filled.
 
@@ -321,7 +311,7 @@ class Feed:
         name = None if symbol is None else self._known(symbol)
         if not self._loop.within(self._core.wait(name, count, whole), timeout):
             raise ConnectError(
-                f"no{' whole' * whole} trades of {name or 'any symbol'} within {timeout:g} s; "
+                f"no{' whole' * whole} trade of {name or 'any symbol'} within {timeout:g} s; "
                 f"the feed is {self.health.state}",
                 symbol=name,
             )
@@ -352,8 +342,7 @@ class Feed:
         Returns
         -------
         Future
-            Its result tells what was replayed; ``result()`` waits for the end. A tape that
-            cannot be read raises TapeError.
+            Its ``result()`` waits for the end, and raises TapeError for a damaged tape.
         """
         if not speed > 0:
             raise ValueError(f"speed must be above zero, not {speed!r}")
@@ -396,10 +385,8 @@ class Feed:
         name = canonical(symbol)
         if name not in self._core.subscriptions:
             have = ", ".join(list(self._core.subscriptions)[:10]) or "nothing yet"
-            raise UnknownSymbolError(
-                f"not subscribed to {name}: call feed.subscribe({name!r}) first; there is {have}",
-                symbol=name,
-            )
+            text = f"not subscribed to {name}: call feed.subscribe({name!r}) first; there is {have}"
+            raise UnknownSymbolError(text, symbol=name)
         return name
 
     def __repr__(self) -> str:
@@ -408,6 +395,6 @@ class Feed:
         return f"Feed({shown or 'no symbols'}; {self.health!r})"
 
     def _repr_html_(self) -> str:
-        prices = self.prices() if self._loop.running and self.symbols() else None
-        table = "" if prices is None else prices._repr_html_()  # type: ignore[operator]
+        shown = self._loop.running and self.symbols()
+        table = self.prices()._repr_html_() if shown else ""  # type: ignore[operator]
         return f"<b>Feed</b> {self.health.state}{table}"

@@ -93,6 +93,7 @@ class Pipeline:
         self.quarantine = Quarantine()
         self.gate = Gate(table, self.quarantine, remember, rules)
         self._fetched = False
+        self._at = 0  # when what is emitted became known: the clock of the frames
         self.builder: BarBuilder = TapeBuilder((), lateness=lateness)
         self.health = Health(self.gate, clock or SystemClock())
         self.overdue: dict[tuple[int, Timeframe], set[int]] = {}
@@ -153,6 +154,7 @@ class Pipeline:
                     due = self.builder.due()
                 end = next((i for i in range(start + 1, end) if frames[i].received >= due), end)
             self._fetched = source.name == SPLICED
+            self._at = frames[end - 1].received
             decoded = source.decode(frames[start:end])
             if decoded.rejects:
                 self.rejects.emit((source, decoded.rejects))
@@ -195,23 +197,24 @@ class Pipeline:
 
     def amended(self, bars: Rows) -> None:
         """Tell of closed bars that were built again of all their trades."""
-        self._emit(bars)
+        self._emit(bars, known=0)
 
     def advance(self, clock: int) -> None:
         """Close the bars whose wait is over at a time of receipt, ns UTC."""
         if clock >= self.builder.due():
+            self._at = clock
             self._emit(self.builder.advance(clock))
 
     def finish(self) -> None:
         """Close every bar, as at the end of a recording."""
         self._emit(self.builder.finish())
 
-    def _emit(self, bars: Rows) -> None:
+    def _emit(self, bars: Rows, known: int | None = None) -> None:
         if len(bars):
             revised = int(np.count_nonzero(bars["revision"]))
             self.health.bars["closed"] += len(bars) - revised
             self.health.bars["revised"] += revised
-            self._closed.emit(Batch("bar", bars))
+            self._closed.emit(Batch("bar", bars, known=self._at if known is None else known))
 
     def add_timeframes(
         self, symbol: str, timeframes: Iterable[Timeframe], past: Rows, known: Rows | None = None

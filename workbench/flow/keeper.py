@@ -93,7 +93,7 @@ class Keeper:
             ]
             rows = rows[keep]
         if len(rows):
-            self.put(Batch("bar", rows))
+            self.put(Batch("bar", rows, known=batch.known))
 
     def mark(self) -> int:
         """Return a number for what was put so far; see :meth:`settled`."""

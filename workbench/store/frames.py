@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.records import Kind, Rows
 
-__all__ = ["When", "dataframe", "nanoseconds", "utc"]
+__all__ = ["When", "dataframe", "nanoseconds", "quote_frame", "utc"]
 
 #: A moment: ISO text, a date, datetime, Timestamp or datetime64, or int ns since the epoch.
 When: TypeAlias = "int | str | date | np.datetime64"
@@ -108,3 +108,17 @@ def nanoseconds(when: When) -> int:
     if pd.isna(stamp):
         raise ValueError(f"not a time: {str(when)[:60]!r}")
     return int(stamp.value)
+
+
+def quote_frame(rows: Rows) -> pd.DataFrame:
+    """Return quotes as a frame with their spread.
+
+    >>> from workbench.records import empty
+    >>> quote_frame(empty("quote", 1))["spread"].isna().item()
+    True
+    """
+    frame = dataframe("quote", rows)
+    # A crossed or one-sided quote has no spread worth a number.
+    good = (frame["bid"] > 0) & (frame["ask"] >= frame["bid"])
+    frame.insert(4, "spread", (frame["ask"] - frame["bid"]).where(good))
+    return frame
