@@ -56,11 +56,10 @@ shares = st.floats(0.0, 1.0)
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(shares, shares, shares, shares), st.integers(0, 3), shares)
 def test_a_better_factor_never_lowers_a_score_and_only_the_perfect_is_100(
-    factors: tuple[float, ...], which: int, other: float
+    factors: tuple[float, float, float, float], which: int, other: float
 ) -> None:
-    changed = list(factors)
-    changed[which] = other
-    low, high = sorted([factors, tuple(changed)])
+    a, b, c, d = (other if at == which else factor for at, factor in enumerate(factors))
+    low, high = sorted([factors, (a, b, c, d)])
     scores = [SeriesQuality("A", *one).score for one in (low, high)]
     assert 0.0 <= scores[0] <= scores[1] <= 100.0
     for one, score in zip((low, high), scores, strict=True):

@@ -98,7 +98,7 @@ def test_trades_are_judged_by_the_rules_of_the_gate() -> None:
     wide = Rules.everywhere(max_price_deviation=1.0)
     assert found(frame, symbol="BTC-USD", rules=wide) == {10: "price", 20: "duplicate"}
     frame["received"] = frame["time"]
-    frame.loc[30, "received"] -= pd.Timedelta("20s")
+    frame["received"] -= pd.to_timedelta(np.where(np.arange(60) == 30, 20, 0), unit="s")
     assert found(frame, symbol="BTC-USD") == wanted | {30: "time"}
     assert len(clean(frame, symbol="BTC-USD")) == 56
 
@@ -164,4 +164,4 @@ def test_a_dirty_file_is_found_dirty(shared_data: Path) -> None:
     possible &= (frame[["open", "close"]].min(axis=1) >= frame["low"]) & (frame["low"] > 0)
     possible &= frame["volume"] >= 0
     rows = set(check.errors.loc[check.errors["type"] == "ohlc", "row"])
-    assert rows == set(np.flatnonzero(~possible & (frame.index.year > 1971)).tolist())
+    assert rows == set(np.flatnonzero(~possible & (frame.index > "1971")).tolist())

@@ -35,22 +35,9 @@ LEVEL = np.dtype(
         ("accepted", "i8"),
         ("limits", "i4"),  # which of the classes it belongs to
         ("waiting", "i4"),  # trades off the level since the last one on it
-        ("middle", "f8"),
-        ("p0", "f8"),
-        ("p1", "f8"),
-        ("p2", "f8"),
-        ("p3", "f8"),
-        ("p4", "f8"),
-        ("late", "i8"),
-        ("disordered", "i8"),
-        ("refused", "i8"),
-        ("duplicate", "i8"),
-        ("outsize", "i8"),
-        ("off_market", "i8"),
-        ("quotes", "i8"),
-        ("quotes_refused", "i8"),
-        ("crossed", "i8"),
-        ("locked", "i8"),
+        *((name, "f8") for name in ("middle", "p0", "p1", "p2", "p3", "p4")),
+        *((name, "i8") for name in ("late", "disordered", "refused", "duplicate", "outsize")),
+        *((name, "i8") for name in ("off_market", "quotes", "quotes_refused", "crossed", "locked")),
     ]
 )
 
@@ -78,7 +65,7 @@ _MINUTE = np.int64(60_000_000_000)
 _EMPTY = np.int64(-1)
 _WARM = np.int64(64)  # sizes seen before any is called large
 _SELDOM = np.int64(3)
-_PAUSE = np.int64(1_000_000_000)
+_PAUSE = np.int64(10_000_000_000)
 _UP = 1.0 + 2.0**-6
 _DOWN = 1.0 - 2.0**-6
 
