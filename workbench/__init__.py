@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from workbench.bars.batchbars import time_bars
     from workbench.bars.build import build_bars
     from workbench.bars.kinds import BarKind, bar_kind
-    from workbench.calendar import market_session
+    from workbench.calendar import is_market_open, market_session
     from workbench.config import Settings, settings
     from workbench.crosssection import panel
     from workbench.feeds import connect, replay
     from workbench.flow.feed import Feed
     from workbench.flow.livesignals import signals
     from workbench.history.backfill import backfill
-    from workbench.history.fetch import fetch_bars, fetch_quotes, fetch_trades
+    from workbench.history.coordinator import Coordinator
+    from workbench.history.coverage import Coverage
+    from workbench.history.daybars import day_sessions
+    from workbench.history.fetch import fetch_bars, fetch_many, fetch_quotes, fetch_trades
+    from workbench.history.markethours import market_status
     from workbench.plots.chart import chart
+    from workbench.quality.cleaning import clean
+    from workbench.quality.quarantine import Quarantine
+    from workbench.quality.rules import Rules
+    from workbench.quality.validation import validate
+    from workbench.reconciliation.day import reconcile
     from workbench.rules.catalogue import ema_cross, structure_change, vwap_reversion, zone_breakout
     from workbench.rules.definition import enter, leave, rule
     from workbench.rules.signal import Signal
@@ -47,8 +56,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BarKind",
+    "Coordinator",
+    "Coverage",
     "Feed",
     "Indicator",
+    "Quarantine",
+    "Rules",
     "Settings",
     "Signal",
     "SymbolTable",
@@ -60,25 +73,31 @@ __all__ = [
     "bar_kind",
     "build_bars",
     "chart",
+    "clean",
     "connect",
+    "day_sessions",
     "ema_cross",
     "enter",
     "fair_value_gaps",
     "fetch_bars",
+    "fetch_many",
     "fetch_quotes",
     "fetch_trades",
     "indicator",
     "indicators",
+    "is_market_open",
     "join_timeframes",
     "leave",
     "liquidity",
     "lookahead",
     "market_session",
+    "market_status",
     "open_store",
     "order_blocks",
     "panel",
     "profile",
     "profile_of",
+    "reconcile",
     "replay",
     "rule",
     "settings",
@@ -90,6 +109,7 @@ __all__ = [
     "time_bars",
     "timeframe",
     "trend",
+    "validate",
     "verify",
     "vwap_reversion",
     "warm",
@@ -99,8 +119,12 @@ __all__ = [
 # Loaded when first used: `import workbench` costs no numba, no panel, no pandas.
 _HOME = {
     "BarKind": "bars.kinds",
+    "Coordinator": "history.coordinator",
+    "Coverage": "history.coverage",
     "Feed": "flow.feed",
     "Indicator": "analytics.configured",
+    "Quarantine": "quality.quarantine",
+    "Rules": "quality.rules",
     "Settings": "config",
     "Signal": "rules.signal",
     "SymbolTable": "symbols",
@@ -112,25 +136,31 @@ _HOME = {
     "bar_kind": "bars.kinds",
     "build_bars": "bars.build",
     "chart": "plots.chart",
+    "clean": "quality.cleaning",
     "connect": "feeds",
+    "day_sessions": "history.daybars",
     "ema_cross": "rules.catalogue",
     "enter": "rules.definition",
     "fair_value_gaps": "study.gaps",
     "fetch_bars": "history.fetch",
+    "fetch_many": "history.fetch",
     "fetch_quotes": "history.fetch",
     "fetch_trades": "history.fetch",
     "indicator": "analytics.own",
     "indicators": "analytics.catalogue",
+    "is_market_open": "calendar",
     "join_timeframes": "analytics.joining",
     "leave": "rules.definition",
     "liquidity": "study.liquidity",
     "lookahead": "testing.leaks",
     "market_session": "calendar",
+    "market_status": "history.markethours",
     "open_store": "store.store",
     "order_blocks": "study.blocks",
     "panel": "crosssection",
     "profile": "study.profile",
     "profile_of": "study.volume",
+    "reconcile": "reconciliation.day",
     "replay": "feeds",
     "rule": "rules.definition",
     "settings": "config",
@@ -141,6 +171,7 @@ _HOME = {
     "time_bars": "bars.batchbars",
     "timeframe": "timeframes",
     "trend": "study.trend",
+    "validate": "quality.validation",
     "verify": "verification",
     "vwap_reversion": "rules.catalogue",
     "warm": "warmup",
