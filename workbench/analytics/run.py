@@ -42,10 +42,13 @@ class Run:
 
     #: Bars between two checkpoints, and how many checkpoints are kept.
     EVERY, KEEP = 64, 64
+    #: A long way that is gone again has checkpoints only so often, but for its last part.
+    _AGAIN, _LAST = 4 * EVERY, 16 * EVERY
 
     def __init__(self, indicator: Indicator, symbol: str = "") -> None:
         self.indicator = indicator
         self.count = 0
+        self._most = 0  # bars taken before the last step back
         self._zone = timezone(symbol) if symbol else "UTC"
         self._p, self._s = _record(indicator), _state(indicator)
         self._ahead = self._s.copy()
@@ -59,15 +62,19 @@ class Run:
         """Take closed bars as columns, in the order of the indicator's inputs."""
         n = len(given[0])
         out = np.empty((n, len(self.indicator.spec.outputs)))
+        finite = n > self.EVERY and all(all_finite(c) for c in given if c.dtype == np.float64)
         start = 0
         while start < n:  # stop at the checkpoints on the way, but only at those that are kept
             step = self.EVERY - self.count % self.EVERY
             left = n - start
             if left > self.KEEP * self.EVERY:
                 step += (left - self.KEEP * self.EVERY) // self.EVERY * self.EVERY
+            elif left > self._LAST and self.count < self._most:
+                step += self._AGAIN - self.EVERY
             step = min(step, left)
             part = [column[start : start + step] for column in given]
-            _fill(self.indicator, self._p, self._s, part, out[start : start + step])
+            some = out[start : start + step]
+            _fill(self.indicator, self._p, self._s, part, some, finite=finite)
             self.passed(step)
             start += step
         return out
@@ -124,7 +131,7 @@ class Run:
         for place, (at, state) in enumerate(self._checkpoints):
             if at == count:
                 self._s[...] = state
-                self.count = at
+                self._most, self.count = max(self._most, self.count), at
                 del self._checkpoints[place + 1 :]
                 return
         raise ValueError(f"no checkpoint at bar {count}")

@@ -8,6 +8,8 @@ from workbench.records import KINDS, Batch, Kind, Rows
 
 __all__ = ["Recent"]
 
+_NEVER = -(1 << 62)
+
 
 class Recent:
     """Keep the newest rows in order of acceptance, and the last one of each symbol.
@@ -31,6 +33,7 @@ class Recent:
 
     def __init__(self, kind: Kind, capacity: int) -> None:
         self.total = 0
+        self.fallen = _NEVER  # newest time of a row that fell off: what is later is whole
         self._rows = np.zeros(capacity, KINDS[kind])
         self._last = np.zeros(16, KINDS[kind])
         self._seen = np.zeros(16, bool)
@@ -53,9 +56,18 @@ class Recent:
         kept = rows[-capacity:]
         at = (self.total + len(rows) - len(kept)) % capacity
         first = min(len(kept), capacity - at)
+        if self.total + len(rows) > capacity:
+            self._fall(rows[: len(rows) - len(kept)], at, first, len(kept) - first)
         self._rows[at : at + first] = kept[:first]
         self._rows[: len(kept) - first] = kept[first:]
         self.total += len(rows)
+
+    def _fall(self, passed: Rows, at: int, first: int, wrapped: int) -> None:
+        """Note the times of rows that others take the places of, and of those that get none."""
+        held = min(self.total, len(self._rows))
+        gone = (passed, self._rows[at : min(at + first, held)], self._rows[:wrapped])
+        times = [int(some["time"].max()) for some in gone if len(some)]
+        self.fallen = max(self.fallen, *times) if times else self.fallen
 
     @property
     def complete(self) -> bool:
@@ -70,6 +82,17 @@ class Recent:
             rows = np.roll(self._rows, -(self.total % capacity), axis=0)
         rows = rows[rows["symbol"] == symbol]
         return rows if last is None else rows[max(0, len(rows) - last) :].copy()
+
+    def within(self, symbol: int, start: int, end: int) -> Rows:
+        """Return a symbol's rows of [start, end) in ns UTC, in order of acceptance."""
+        rows: Rows = self._rows[: self.total]
+        found = np.flatnonzero(
+            (rows["symbol"] == symbol) & (rows["time"] >= start) & (rows["time"] < end)
+        )
+        if not self.complete:  # the oldest row is where the next one will be put
+            turn = np.searchsorted(found, self.total % len(self._rows))
+            found = np.roll(found, -int(turn))
+        return rows[found]
 
     def last(self, symbol: int) -> Rows:
         """Return a symbol's newest row, or no row."""

@@ -108,9 +108,9 @@ class Series:
         """Put bars in place of their older revisions, and leave the indicators as they are."""
         for i in range(len(bars)):
             row = self.window.find(int(bars["time"][i]))
-            old = self.window.tail(row)[:1]
+            old = self.window.tail(row, row + 1)
             if len(old) and old["time"][0] == bars["time"][i]:
-                self.window.revise(row, bars[i : i + 1], self.window.values()[row : row + 1])
+                self.window.revise(row, bars[i : i + 1])
 
     def form(self, bars: Rows) -> None:
         """Show the bars that are not closed, oldest first."""

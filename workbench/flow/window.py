@@ -152,14 +152,15 @@ class Window:
             self._changed[start:end] = self._version
             self._forming = len(bars)
 
-    def revise(self, row: int, bars: Rows, values: npt.NDArray[np.float64]) -> None:
-        """Overwrite closed bars from a row of :meth:`closed` on."""
+    def revise(self, row: int, bars: Rows, values: npt.NDArray[np.float64] | None = None) -> None:
+        """Overwrite closed bars from a row of :meth:`closed` on; None leaves their values."""
         with self._lock:
             self._version += 1
             row += max(0, self._length - self.capacity)
             end = row + len(bars)
             self._bars[row:end] = bars
-            self._values[row:end] = values
+            if values is not None:
+                self._values[row:end] = values
             self._changed[row:end] = self._version
 
     def replace(self, bars: Rows, values: npt.NDArray[np.float64], row: int = 0) -> None:
@@ -191,11 +192,12 @@ class Window:
         first = max(0, self._length - self.capacity)
         return int(np.searchsorted(self._bars["time"][first : self._length], time))
 
-    def tail(self, row: int) -> Rows:
-        """Return a copy of the closed bars from a row of :meth:`closed` on."""
+    def tail(self, row: int, end: int | None = None) -> Rows:
+        """Return a copy of the closed bars from a row of :meth:`closed` on, or up to another."""
         with self._lock:
             first = max(0, self._length - self.capacity)
-            return self._bars[first + row : self._length].copy()
+            stop = self._length if end is None else min(self._length, first + end)
+            return self._bars[first + row : stop].copy()
 
     def closed(self) -> Rows:
         """Return a copy of the closed bars held, oldest first."""
