@@ -92,22 +92,12 @@ class TapeBuilder(BarBuilder):
             self._waits = bool((self._waiting["start"] != NEVER).any())
         return joined(parts)
 
-    def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
-        """Begin a timeframe of a symbol as if it had been there for these trades already."""
-        tf = timeframe(name)
-        self.add_timeframe(tf, symbols=[symbol])
-        other = TapeBuilder([tf], lateness=self.lateness / 1e9)
-        own = trades.copy()
-        own["symbol"] = 0
-        bars = other.add(own)
-        bars["symbol"] = symbol
-        for late in other.overdue:
-            late.trade["symbol"] = symbol
-        self.overdue += other.overdue
-        j = self.timeframes.index(tf)
+    def _take_over(self, symbol: int, tf: Timeframe, other: BarBuilder, anew: bool) -> None:
+        """Take over the state of one series, and what waits for the first price of a bar."""
         if other._head["count"].any():
-            self._take_over(symbol, tf, other)
-        if other._waiting.size:
+            super()._take_over(symbol, tf, other, anew)
+        if isinstance(other, TapeBuilder) and other._waiting.size:
+            j = self.timeframes.index(tf)
             self._room()
             other._room()
             ring = self._tfs[j]
@@ -115,7 +105,6 @@ class TapeBuilder(BarBuilder):
             self._waiting[symbol, places] = other._waiting[0]
             kernel.lose(self._lost[j], other._lost[0])
             self._waits |= other._waits
-        return bars
 
     def remove_timeframe(
         self, name: Timeframe | str, *, symbols: Iterable[int] | None = None

@@ -21,6 +21,8 @@ TF = np.dtype(
 )
 #: Bars of each series that stay at hand for late trades, beside those that lateness needs.
 _KEPT = 4
+#: State of a slot whose bar was told.
+_CLOSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,15 @@ class BarBuilder:
         self.resume(list(self._paused))
         return self.advance(int(kernel.ALWAYS) - 1)
 
-    def adopt(self, symbol: int, name: Timeframe | str, trades: Rows) -> Rows:
+    def adopt(
+        self,
+        symbol: int,
+        name: Timeframe | str,
+        trades: Rows,
+        *,
+        until: int | None = None,
+        anew: bool = False,
+    ) -> Rows:
         """Begin a timeframe of a symbol as if it had been there for these trades already.
 
         Parameters
@@ -248,6 +258,12 @@ class BarBuilder:
             Added if it is not there.
         trades : array of TRADE
             All that :meth:`add` has had of this symbol since some time, and no other.
+        until : int or None
+            Bars that end by then, ns UTC, are closed, as the clock has closed them before; None
+            is those that trades close.
+        anew : bool
+            Whether the timeframe is there and begins again: of the trades that it has had some
+            say something else now, or count no more.
 
         Returns
         -------
@@ -255,35 +271,47 @@ class BarBuilder:
             The bars they close.
         """
         tf = timeframe(name)
+        if anew:
+            self.remove_timeframe(tf, symbols=[symbol])
         self.add_timeframe(tf, symbols=[symbol])
-        other = BarBuilder([tf], lateness=self.lateness / 1e9)
+        other = type(self)([tf], lateness=self.lateness / 1e9)
         if not len(trades):
             return np.zeros(0, BAR)
         own = trades.copy()
         own["symbol"] = 0
         bars = other.add(own)
+        if until is not None:
+            other._head["shift"] = 0  # the clock of the market itself
+            bars = np.concatenate([bars, other.advance(until + self.lateness)])
         bars["symbol"] = symbol
         for late in other.overdue:
             late.trade["symbol"] = symbol
         self.overdue += other.overdue
-        self._take_over(symbol, tf, other)
+        self._take_over(symbol, tf, other, anew)
         return bars
 
-    def _take_over(self, symbol: int, tf: Timeframe, other: BarBuilder) -> None:
+    def _take_over(self, symbol: int, tf: Timeframe, other: BarBuilder, anew: bool) -> None:
         """Take over the state of one series from a builder that had only it, as symbol 0."""
         head, young = self._head[symbol : symbol + 1], other._head[0]
         last = (head["time"][0], head["sequence"][0])
-        if not head["count"][0] or (young["time"], young["sequence"]) > last:
+        if anew or not head["count"][0] or (young["time"], young["sequence"]) > last:
             # The last trade of all is the close of every newest bar.
             for name in ("time", "sequence", "price"):
                 head[name] = young[name]
+        head["dirty"] += anew
         kernel.adopt(
             self._head, self._now, self._slots, self._tfs, symbol, self.timeframes.index(tf),
             self.lateness, other._head, other._now, other._slots,
         )  # fmt: skip
+        if symbol in self._paused:
+            del self._paused[symbol]
+            self.pause([symbol])
 
     def renumber(self, symbol: int, name: Timeframe | str, known: Rows) -> None:
         """Let the bars at hand go on from revisions that were told before.
+
+        What was told of the time before them was built of trades that are not at hand: late
+        trades of that time are overdue.
 
         Parameters
         ----------
@@ -299,6 +327,16 @@ class BarBuilder:
         slots = self._slots[symbol, ring["offset"] : ring["offset"] + ring["ring"]]
         revisions = dict(zip(known["time"].tolist(), known["revision"].tolist(), strict=True))
         slots["revision"] = [revisions.get(start, 0) for start in slots["start"].tolist()]
+        self._seal(int(self._now["end"][symbol, self.timeframes.index(tf)]), tf, slots)
+
+    def _seal(self, end: int, tf: Timeframe, slots: Rows) -> None:
+        """Let no late trade begin a bar of a time before the oldest of these slots."""
+        held = slots["start"][slots["state"] != 0]
+        for start in range(end - 2 * tf.ns, end - (len(slots) + 1) * tf.ns, -tf.ns):
+            place = (start - tf.origin) // tf.ns % len(slots)
+            if len(held) and start < held.min() and not slots["state"][place]:
+                # No bar starts there, and what comes in its place later is newer.
+                slots["start"][place], slots["state"][place] = start + 1, _CLOSED
 
     def pause(self, symbols: Iterable[int]) -> None:
         """Let the clock close no bar of some symbols: what is not received has not ended."""
