@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         description="Share by which a trade may be off the level of its symbol; 0 allows all",
     )
     max_future_seconds: float = Field(
-        5.0,
+        60.0,
         ge=0,
         le=86_400,
         description="How far a time may be ahead of its receipt; 0 is a day",

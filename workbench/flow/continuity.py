@@ -27,7 +27,7 @@ _BAR_MARGIN = 10 * _SECOND
 _AHEAD = 2 * _SECOND
 _NEVER = -(1 << 62)
 #: Refusals that lose nothing of a series we know.
-_HARMLESS = frozenset({"unknown-event", "symbol"})
+_HARMLESS = frozenset({"unknown-event"})
 
 
 def series_of(source: str, topic: Topic) -> Series:

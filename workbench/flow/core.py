@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,20 @@ import pandas as pd
 
 from workbench.analytics import Indicator
 from workbench.bars.kinds import BarKind
-from workbench.calendar import expectation
 from workbench.clock import Clock
 from workbench.config import Settings
 from workbench.errors import TapeError
 from workbench.flow.amend import Amender
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
+from workbench.flow.hours import Hours
+from workbench.flow.joint import Joined
 from workbench.flow.keeper import Keeper
 from workbench.flow.kindbars import KindBars, base_of
 from workbench.flow.kindboard import KindBoard
 from workbench.flow.mending import MakeArchive, Mending
 from workbench.flow.nodes import guard
+from workbench.flow.past import Past
 from workbench.flow.playback import follow, play
 from workbench.flow.prices import prices
 from workbench.flow.recent import Recent
@@ -46,8 +49,6 @@ __all__ = ["Core"]
 TICK = 0.05
 #: Trades and quotes of all symbols kept in memory.
 KEPT = 200_000
-#: Seconds for which data that came outside of a venue's hours let more be expected.
-_FLOWING = 300.0
 
 
 class Core:
@@ -100,6 +101,7 @@ class Core:
         self._config = config
         self._tape = tape
         self._keeper = None if store is None else self._keep(store)
+        self.hours = Hours(clock, self.table, self.pipeline.health.tell)
         self.uplink = self._uplink(make_source, rng, connect)
         trades = self._recent["trade"]
         self.wishes = Wishes(
@@ -113,6 +115,10 @@ class Core:
         )
         if make_archive is not None and config.fill_gaps:
             self.mending.open(make_archive)
+        self.wishes.whole = self.mending.whole
+        self.past = Past(
+            self.pipeline, self.board, self.mending, self.wishes, store, config, clock, make_archive
+        )
         self._sinks = self._connect_branches()
         self._timer = asyncio.get_running_loop().create_task(self._tick())
 
@@ -146,7 +152,8 @@ class Core:
         sinks = [
             branch("trade", "recent").sink(self._recent["trade"].add),
             branch("quote", "recent").sink(self._recent["quote"].add),
-            branch("bar", "series").sink(self.board.add),
+            branch("bar", "series").sink(self.past.add),
+            *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
             branch("bar", "kinds").sink(self.drawn.bars),
             branch("trade", "ledger").sink(self.mending.continuity.came),
@@ -215,8 +222,9 @@ class Core:
             now = self._clock.now()
             self.pipeline.advance(now)
             self.drawn.advance(now)
-            self.pipeline.health.state = self.uplink.state
+            self.pipeline.health.state = self.hours.state(self.uplink.state, self.subscriptions)
             self.mending.tick()
+            self.past.tick()
         self.amender.look(self.pipeline.overdue)
         if self._keeper is not None:
             self.pipeline.health.store_is(self._keeper.state)
@@ -243,12 +251,8 @@ class Core:
         return sorted({self.table.id(topic.symbol) for topic in topics})
 
     def _expected(self, market: str) -> bool:
-        """Tell whether silence is a fault: by the calendar, or since data came just now."""
-        now = self._clock.now()
-        if now - self.mending.continuity.newest(market) < _FLOWING * 1e9:
-            return True
-        names = {topic.symbol for topic in self.wishes.topics(market)}
-        return any(expectation(name, now) == "real-time" for name in names)
+        """Tell whether silence of a market is a fault."""
+        return self.hours.expected({topic.symbol for topic in self.wishes.topics(market)})
 
     # -- subscriptions ---------------------------------------------------------------
 
@@ -256,6 +260,9 @@ class Core:
         self, names: Sequence[str], tfs: Sequence[Timeframe], channels: Sequence[str]
     ) -> set[str]:
         """Add to what is wanted and return the markets concerned."""
+        if self.live:
+            asked = self.pipeline.asked or set()
+            self.pipeline.asked = asked | {self.table.id(name) for name in names}
         return self.wishes.add(names, tfs, channels)
 
     def unsubscribe(self, names: Sequence[str], tfs: Sequence[Timeframe] | None) -> None:
@@ -303,7 +310,13 @@ class Core:
         past = empty("bar") if base is None else base.window.closed()
         series = self.board.open(number, tf, indicators, past)
         series.users += 1
+        self.past.watched(series.window)
         return series.window
+
+    def history(self, name: str, tf: Timeframe, bars: int) -> Future[Joined]:
+        """Put bars of the provider in front of a series."""
+        self._ensure(name, tf)
+        return self.past.want(name, tf, bars)
 
     def unwatch(self, window: Window) -> None:
         """Give a window back; bars of other kinds are built while somebody watches."""
@@ -373,6 +386,7 @@ class Core:
         self.pipeline.close()
         loop = asyncio.get_running_loop()
         health = self.pipeline.health
+        await loop.run_in_executor(None, self.past.close)
         await loop.run_in_executor(None, self.mending.close)
         await loop.run_in_executor(None, self.amender.close)
         if self._keeper is not None and not await loop.run_in_executor(None, self._keeper.close):

@@ -18,7 +18,7 @@ from workbench.flow.nodes import guard
 from workbench.gate import Gate, Quarantine
 from workbench.quality.rules import Rules
 from workbench.records import Batch, Rows
-from workbench.sources.source import Frame, Source, Status
+from workbench.sources.source import Frame, Reject, Source, Status
 from workbench.sources.spliced import SPLICED
 from workbench.symbols import SymbolTable
 from workbench.timeframes import Timeframe
@@ -57,6 +57,9 @@ class Pipeline:
         "status" (what providers say of the connection).
     rejects, refusals : Stream
         Of pairs, a source and what it could not decode; and of lists of what the gate refused.
+    asked : set of int or None
+        Numbers of the symbols that were ever asked for: what comes of others is refused, as a
+        spoiled event of one of these. None takes all.
     overdue : dict of (int, Timeframe) to set of int
         Starts of the bars that trades came too late for, by symbol and timeframe: whoever can
         build them again takes them out.
@@ -97,6 +100,7 @@ class Pipeline:
         self.builder: BarBuilder = TapeBuilder((), lateness=lateness)
         self.health = Health(self.gate, clock or SystemClock())
         self.overdue: dict[tuple[int, Timeframe], set[int]] = {}
+        self.asked: set[int] | None = None
         self._source = Stream(asynchronous=True) if asynchronous else Stream()
         self._closed = Stream(asynchronous=True) if asynchronous else Stream()
         self._words = Stream(asynchronous=True) if asynchronous else Stream()
@@ -157,17 +161,41 @@ class Pipeline:
             self._at = frames[end - 1].received
             decoded = source.decode(frames[start:end])
             if decoded.rejects:
-                self.rejects.emit((source, decoded.rejects))
-                self.quarantine.rejects(decoded.rejects)
-                self.gate.received["event"] += len(decoded.rejects)
-                self.gate.refused["event"] += len(decoded.rejects)
+                self._reject(source, decoded.rejects)
             for batch in decoded.batches:
+                if self.asked is not None:
+                    batch = self._wanted(source, batch, self.asked)
                 self.take(batch)
             for status in decoded.statuses:
                 self._words.emit(status)
             statuses.extend(decoded.statuses)
             start = end
         return statuses
+
+    def _wanted(self, source: Source, batch: Batch, asked: set[int]) -> Batch:
+        """Return the rows of symbols that were asked for; the rest is refused."""
+        numbers = np.unique(batch.rows["symbol"])
+        numbers = numbers[[int(number) not in asked for number in numbers]]
+        if not len(numbers):
+            return batch
+        strange = np.isin(batch.rows["symbol"], numbers)
+        rejects = [
+            Reject(
+                "stranger",
+                f"{batch.kind} of {self.table.name(int(row['symbol']))}, which nobody asked for",
+                str(row).encode(),
+                self._at,
+            )
+            for row in batch.rows[strange]
+        ]
+        self._reject(source, rejects)
+        return Batch(batch.kind, batch.rows[~strange], batch.timeframe)
+
+    def _reject(self, source: Source, rejects: Sequence[Reject]) -> None:
+        self.quarantine.rejects(rejects)
+        self.gate.received["event"] += len(rejects)
+        self.gate.refused["event"] += len(rejects)
+        self.rejects.emit((source, rejects))
 
     def _accept(self, batch: Batch) -> Batch:
         before = len(self.quarantine)

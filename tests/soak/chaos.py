@@ -1,0 +1,204 @@
+"""A feed under random faults, judged by what the simulator knows it sent or serves."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from workbench.bars.batchbars import time_bars
+from workbench.feeds import connect
+from workbench.flow.feed import Feed
+from workbench.records import Rows
+from workbench.sim.run import RunningSimulator, start_simulator
+from workbench.store.store import Store, open_store
+
+__all__ = ["FAULTS", "SYMBOLS", "Verdict", "chaos"]
+
+SYMBOLS = (
+    *("BTC-USD", "ETH-USD", "SOL-USD", "MATIC-USD", "AVAX-USD"),
+    *("LTC-USD", "XRP-USD", "ADA-USD", "DOT-USD", "LINK-USD"),
+    *("AAPL", "GOOGL", "TSLA", "SPY", "QQQ", "NVDA", "META", "AMZN", "MSFT", "IBM"),
+)
+TIMEFRAMES = ("1s", "1m", "5m")
+#: Every kind of fault that a client can recover from. Left out are those that no client can
+#: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
+FAULTS = (
+    *("drop:code=1000", "drop:code=1001", "drop:code=1006", "drop:code=1006,how=fin"),
+    *("drop:code=1006,how=frame", "drop:code=1006,how=header", "drop:code=1008"),
+    *("half-open", "stall:seconds=0.5", "outage:seconds=1.0", "kick:status=slow_consumer"),
+    *("kick:status=force_disconnect", "burst:factor=10", "framing:how=binary"),
+    *("framing:how=fragments", "framing:how=opcode", "framing:how=utf8", "big:megabytes=2"),
+    *("garble", "truncate", "nonsense:what=html", "nonsense:what=object", "nonsense:what=numbers"),
+    *("unknown:what=event", "unknown:what=status", "wrong", "wrong:field=symbol", "units:unit=s"),
+    *("units:unit=us", "units:unit=ns", "skew:seconds=60", "crossed", "duplicate:how=frame"),
+    *("duplicate:how=later", "reorder", "late:seconds=2", "hello:how=close", "hello:how=garbage"),
+    *("login:how=garbage", "refuse:status=503", "rest-throttle", "rest-error", "rest-error:status=503"),
+    *("rest-slow:seconds=0.3", "rest-cut", "rest-garble:how=half", "rest-garble:how=html"),
+    *("rest-garble:how=empty", "rest-garble:how=no-results", "rest-pages:how=loop"),
+    "rest-pages:how=overlap",
+)
+
+
+@dataclass
+class Verdict:
+    """What a run under faults came to.
+
+    Attributes
+    ----------
+    seed : int
+    trades : int
+        That the provider has in the time judged.
+    missing, duplicate, invented : int
+        Trades the store lacks, has twice, or has and the provider has not.
+    bars : int
+        Compared.
+    wrong_bars : int
+        That differ from those of the provider's trades.
+    flat_bars : int
+        Bars without a trade.
+    open_holes : int
+        Ranges still in doubt, or given up.
+    errors : Counter
+        What raised inside the feed.
+    left : list of str
+        Threads that stayed behind.
+    struck : Counter
+        Faults that struck.
+    seconds : float
+    """
+
+    seed: int
+    trades: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    invented: int = 0
+    bars: int = 0
+    wrong_bars: int = 0
+    flat_bars: int = 0
+    open_holes: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    left: list[str] = field(default_factory=list)
+    struck: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is lost, doubled or invented, and nothing stayed behind."""
+        bad = (
+            *(self.missing, self.duplicate, self.invented, self.wrong_bars, self.flat_bars),
+            *(self.open_holes, self.errors.total(), len(self.left)),
+        )
+        return self.trades > 0 and self.bars > 0 and not any(bad)
+
+
+def chaos(
+    seed: int, folder: Path, *, seconds: float = 30.0, faults: int = 30, rate: float = 4.0
+) -> Verdict:
+    """Run a feed of 20 symbols under faults drawn by a seed, and judge what it stored.
+
+    Parameters
+    ----------
+    seed : int
+    folder : Path
+        Takes the store.
+    seconds : float
+        For which faults are switched on, one after the other.
+    faults : int
+        How many.
+    rate : float
+        Trades per second and symbol.
+    """
+    dice, verdict, begun = random.Random(seed), Verdict(seed), time.monotonic()
+    before = {thread.ident for thread in threading.enumerate()}
+    path = folder / f"chaos-{seed}.db"
+    with start_simulator(port=0, symbols=SYMBOLS, seed=seed, rate=rate, late=0.01) as simulator:
+        feed = connect(
+            "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=1.5,
+            silence_check_seconds=0.2, heartbeat_seconds=2.0, overlap_seconds=100.0,
+        )  # fmt: skip
+        with feed:
+            feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
+            feed.wait(timeout=60, count=50, whole=True)
+            start = time.time_ns()
+            for _ in range(faults):
+                name, _, rest = dice.choice(FAULTS).partition(":")
+                given = dict(part.split("=") for part in rest.split(",") if part)
+                simulator.faults.on(name, **{k: _number(v) for k, v in given.items()}, count=1)
+                time.sleep(seconds / faults * dice.uniform(0.2, 1.8))
+            simulator.faults.clear()
+            end = time.time_ns()
+            _settle(feed, simulator, path, start, end)
+            verdict.struck = Counter(simulator.faults.counts())
+            verdict.errors = Counter(feed.health.errors)
+            assert feed.health.conserved()
+        with open_store(path, mode="ro") as store:
+            for symbol in SYMBOLS:
+                truth = simulator.trades(symbol, start, end)
+                _judge(verdict, store, symbol, truth, start, end)
+    gc.collect()
+    time.sleep(0.05)
+    verdict.left = [t.name for t in threading.enumerate() if t.ident not in before and t.is_alive()]
+    verdict.seconds = time.monotonic() - begun
+    return verdict
+
+
+def _number(text: str) -> str | float:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        return text
+
+
+def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end: int) -> None:
+    """Wait until what came late up to a time has come, and every hole is filled."""
+    # Late reports of that time take up to 90 s: what the provider tells by now must be there.
+    wanted = {symbol: set(_ids(simulator.trades(symbol, start, end))) for symbol in SYMBOLS}
+    patience = time.monotonic() + 120
+    with open_store(path, mode="ro") as store:
+        while time.monotonic() < patience:
+            feed.wait(timeout=120, whole=True)
+            held = {symbol: set(_ids(store.rows("trade", symbol, start=start, end=end))) for symbol in SYMBOLS}
+            if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS):
+                return
+            time.sleep(0.25)
+
+
+def _ids(rows: Rows) -> list[tuple[int, int]]:
+    return list(zip(rows["time"].tolist(), rows["id"].tolist(), strict=True))
+
+
+def _judge(
+    verdict: Verdict, store: Store, symbol: str, truth: Rows, start: int, end: int
+) -> None:
+    stored = store.rows("trade", symbol, start=start, end=end)
+    ours, theirs = _ids(stored), set(_ids(truth))
+    verdict.trades += len(theirs)
+    verdict.duplicate += len(ours) - len(set(ours))
+    verdict.missing += len(theirs - set(ours))
+    verdict.invented += len(set(ours) - theirs)
+    for name in TIMEFRAMES:
+        clean = time_bars(stored, name)
+        step = int(clean["timeframe"][0]) * 10**9 if len(clean) else 1
+        clean = clean[(clean["time"] >= start) & (clean["time"] + step <= end)]
+        held = store.rows("bar", symbol, timeframe=name, start=start, end=end, origin=0)
+        held = held[held["time"] + step <= end]
+        verdict.bars += len(clean)
+        verdict.flat_bars += int((held["count"] == 0).sum())
+        fields = ["time", "open", "high", "low", "close", "volume", "count"]
+        verdict.wrong_bars += len(
+            {tuple(row) for row in clean[fields].tolist()}
+            ^ {tuple(row) for row in held[fields].tolist()}
+        )
+    marks = store.intervals(symbol)
+    verdict.open_holes += sum(
+        one.state in ("doubt", "missing") and one.start < end and one.end > start
+        for series, one in marks
+        if series.kind == "trade"
+    )
