@@ -107,9 +107,8 @@ class Core:
         self.wishes = Wishes(
             self.pipeline, self.board, trades, store, self._keeper, self.uplink.want
         )
-        self.amender = Amender(
-            self.table, store, self._keeper, trades, self.board, self.pipeline.amended
-        )
+        now = lambda: clock.now() if self.live else 0  # noqa: E731 - a replay has its tape's
+        self.amender = Amender(self.pipeline, store, self._keeper, trades, self.board, config, now)
         self.mending = Mending(
             self.pipeline, config, store, self._keeper, self._recent, clock, self.splice
         )
@@ -381,6 +380,7 @@ class Core:
         await self.uplink.close()
         self._timer.cancel()
         await asyncio.gather(self._timer, return_exceptions=True)
+        await self.amender.drain(self.pipeline.overdue)
         for sink in self._sinks:
             sink.destroy()
         self.pipeline.close()

@@ -223,9 +223,16 @@ class Pipeline:
             )
         self.builder.overdue.clear()
 
-    def amended(self, bars: Rows) -> None:
-        """Tell of closed bars that were built again of all their trades."""
-        self._emit(bars, known=0)
+    def amended(self, bars: Rows, known: int = 0) -> None:
+        """Tell of closed bars that were built again of all their trades.
+
+        Parameters
+        ----------
+        bars : array of BAR
+        known : int
+            The time now, ns UTC; 0 is that of what was delivered last, as in a replay.
+        """
+        self._emit(bars, known=max(known, self._at))
 
     def advance(self, clock: int) -> None:
         """Close the bars whose wait is over at a time of receipt, ns UTC."""
@@ -260,8 +267,10 @@ class Pipeline:
         """
         number = self.table.id(symbol)
         for tf in timeframes:
-            bars = self.builder.adopt(number, tf, past)
-            if known is not None and len(known):
+            told = 0 if known is None else len(known)
+            until = int(known["time"][-1]) + tf.ns if known is not None and told else None
+            bars = self.builder.adopt(number, tf, past, until=until)
+            if known is not None and told:
                 bars = news(bars, known)
                 self.builder.renumber(number, tf, np.concatenate([known, bars]))
             self._emit(bars)
