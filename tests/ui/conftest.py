@@ -59,6 +59,7 @@ def _load(name: str) -> Any:
 
 
 fake = _load("fake_feed")
+known = _load("known_feed")
 
 
 @dataclass
@@ -67,6 +68,8 @@ class Site:
 
     feed: Any
     url: str
+    known: Any  # another, with a ledger, qualities and warm-ups
+    warmups: Any
     charts: WeakSet[Chart] = field(default_factory=WeakSet)
     monitors: WeakSet[Monitor] = field(default_factory=WeakSet)
 
@@ -124,14 +127,25 @@ def no_leaked_threads() -> None:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Serve the monitor and a bare chart of a fake feed."""
+    """Serve the monitor and a bare chart of a fake feed, and of one that knows its data."""
     feed = fake.FakeFeed()
+    told = fake.FakeFeed()
+    since = fake.START - 600 * known.MINUTE
+    until = fake.START + 600 * known.MINUTE
+    known.with_book(told, known.Book(told.symbols(), since, until))
+    warmups = known.FakeWarmups()
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    place = Site(feed, f"http://127.0.0.1:{port}")
+    place = Site(feed, f"http://127.0.0.1:{port}", told, warmups)
 
     def monitor() -> Any:
         one = Monitor(feed)
+        place.monitors.add(one)
+        place.charts.add(one.chart)
+        return one.page()
+
+    def told_monitor() -> Any:
+        one = Monitor(told, warmups=warmups)
         place.monitors.add(one)
         place.charts.add(one.chart)
         return one.page()
@@ -146,7 +160,7 @@ def site() -> Iterator[Site]:
     # Sessions nobody looks at end soon, so that a test can see them end.
     mount(
         app,
-        {"/monitor": monitor, "/chart": alone},
+        {"/monitor": monitor, "/chart": alone, "/known": told_monitor},
         origins=[f"127.0.0.1:{port}"],
         unused_session_lifetime_milliseconds=4000,
         check_unused_sessions_milliseconds=400,

@@ -201,7 +201,7 @@ class FakeFeed:
         bars["high"] = [self._round(price, v) for v in top + reach[0]]
         bars["low"] = [self._round(price, v) for v in bottom - reach[1]]
         bars["volume"] = np.round(rng.lognormal(2, 0.7, n), 3)
-        bars["state"] = CLOSED
+        bars["state"], bars["timeframe"] = CLOSED, frame.seconds
         series.history = list(bars["close"])
         values = np.array([self._values(series, k + 1) for k in range(n)]).reshape(n, -1)
         series.window.close(bars, values)
@@ -209,7 +209,7 @@ class FakeFeed:
 
     def _open(self, series: _Series) -> None:
         bar = series.bar = np.zeros(1, BAR)
-        bar["time"] = series.time
+        bar["time"], bar["timeframe"] = series.time, series.frame.seconds
         for name in ("open", "high", "low", "close"):
             bar[name] = series.history[-1] if series.history else series.price
         bar["state"] = FORMING

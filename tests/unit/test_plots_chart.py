@@ -65,13 +65,16 @@ def drawing(desk: Desk) -> Drawing:
     return Drawing(desk.watch("BTC-USD", "1m", overlays), overlays, DARK)
 
 
-def test_all_glyphs_share_one_source(drawing: Drawing) -> None:
+def test_all_glyphs_but_zones_share_one_source(drawing: Drawing) -> None:
     renderers = list(drawing.layout.select({"type": GlyphRenderer}))
-    assert len(renderers) == 6  # volume, wicks, bodies, two curves, and one below
-    assert {r.data_source.id for r in renderers} == {drawing.columns.source.id}
+    zones = [r for r in renderers if "label" in r.data_source.data]
+    others = [r for r in renderers if r not in zones]
+    assert len(others) == 6  # volume, wicks, bodies, two curves, and one below
+    assert {r.data_source.id for r in others} == {drawing.columns.source.id}
+    assert drawing.figures[0].renderers[0] is zones[0], "zones lie behind the candles"
     document = Document()
     document.add_root(drawing.layout)
-    assert len(list(document.select({"type": ColumnDataSource}))) == 1
+    assert len(list(document.select({"type": ColumnDataSource}))) == 2
 
 
 def test_a_flush_is_one_small_message(drawing: Drawing) -> None:

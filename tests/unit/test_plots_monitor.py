@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.clock import SystemClock
 from workbench.errors import FeedClosedError, UnknownSymbolError
 from workbench.flow.window import Window
-from workbench.plots.monitor import Monitor, _shared_prices, _status
+from workbench.plots.badges import status_badge
+from workbench.plots.looks import look
+from workbench.plots.monitor import Monitor, _read_prices
 from workbench.timeframes import timeframe
 
 
@@ -157,7 +158,7 @@ def test_a_closed_feed_is_shown_and_disturbs_nothing(market: Market) -> None:
 
 def test_looks_do_not_keep_a_feed_alive() -> None:
     market = Market()
-    _shared_prices(market, SystemClock())
+    look(market, _read_prices)
     gone = weakref.ref(market)
     del market
     gc.collect()
@@ -177,5 +178,5 @@ def test_looks_do_not_keep_a_feed_alive() -> None:
     ],
 )
 def test_the_badge_tells_the_state(state: str, delay: float | None, level: str, text: str) -> None:
-    status = _status(state, delay)
+    status = status_badge(state, delay)
     assert (status["level"], status["text"]) == (level, text)

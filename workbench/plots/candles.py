@@ -19,16 +19,16 @@ from holoviews.plotting.bokeh import BokehRenderer
 
 from workbench.plots.theme import Theme
 
-__all__ = ["bind", "candles", "draw", "paint_candles", "volume_range"]
+__all__ = ["HALF", "bind", "candles", "draw", "paint_candles", "paint_zones", "volume_range"]
 
 #: Half the width of a candle, in bars.
-_HALF = 0.36
+HALF = 0.36
 #: Elements are composed over two rows and bound to the shared source afterwards.
 _ROWS = pd.DataFrame(
     {
         "x": [0.0, 1.0],
-        "left": [-_HALF, 1 - _HALF],
-        "right": [_HALF, 1 + _HALF],
+        "left": [-HALF, 1 - HALF],
+        "right": [HALF, 1 + HALF],
         "open": [1.0, 1.0],
         "high": [2.0, 2.0],
         "low": [0.5, 0.5],
@@ -47,10 +47,11 @@ def candles(volume: bool = True) -> list[Any]:
     volume : bool
         Whether bars of volume stand at the foot of the pane.
     """
+    zones = hv.Rectangles(_ROWS, ["left", "low", "right", "high"], label="zones")
     bars = [hv.Rectangles(_ROWS, ["left", "zero", "right", "volume"], label="volume")]
     wicks = hv.Segments(_ROWS, ["left", "low", "right", "high"], label="wicks")
     bodies = hv.Rectangles(_ROWS, ["left", "open", "right", "close"], label="bodies")
-    return [*(bars if volume else []), wicks, bodies]
+    return [zones, *(bars if volume else []), wicks, bodies]
 
 
 def draw(elements: list[Any]) -> tuple[Figure, dict[str, GlyphRenderer]]:
@@ -85,8 +86,8 @@ def paint_candles(
     """Bind candles and volume to the shared source, in the colours of a theme."""
     mapper = LinearColorMapper(palette=[theme.down, theme.up], low=0, high=1)
     colour = {"field": "up", "transform": mapper}
-    left = {"field": "x", "transform": Dodge(value=-_HALF)}
-    right = {"field": "x", "transform": Dodge(value=_HALF)}
+    left = {"field": "x", "transform": Dodge(value=-HALF)}
+    right = {"field": "x", "transform": Dodge(value=HALF)}
     bind(
         renderers["wicks"], source, x0="x", x1="x", y0="low", y1="high", line_color=colour,
         line_width=1,
@@ -100,6 +101,15 @@ def paint_candles(
             renderers["volume"], source, left=left, right=right, bottom=0, top="volume",
             fill_color=colour, line_color=None, hatch_color=None, fill_alpha=0.28,
         )  # fmt: skip
+
+
+def paint_zones(renderers: dict[str, GlyphRenderer], source: ColumnDataSource) -> None:
+    """Bind the rectangles behind the candles to the source of zones."""
+    bind(
+        renderers["zones"], source, left="left", right="right", bottom="low", top="high",
+        fill_color="color", line_color="color", hatch_color=None, fill_alpha="fill",
+        line_alpha="line", line_width=1,
+    )  # fmt: skip
 
 
 def volume_range(figure: Figure, renderer: GlyphRenderer) -> Range1d:

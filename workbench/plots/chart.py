@@ -16,6 +16,7 @@ from panel.io.state import set_curdoc
 from workbench.bars.kinds import BarKind, bar_kind
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.flow.window import Window
+from workbench.plots.background import Background
 from workbench.plots.drawing import Drawing
 from workbench.plots.live import Flusher, flusher
 from workbench.plots.overlays import Indicator
@@ -74,13 +75,14 @@ def time_zone(name: str, symbol: str) -> str:
 class Chart(pn.viewable.Viewer):
     """Show a series of a feed as candles that keep up with the market.
 
-    Make it with :func:`chart`. `symbol`, `timeframe`, `overlays` and `dark` may be changed
-    while it is shown.
+    Make it with :func:`chart`. `symbol`, `timeframe`, `overlays`, `zones` and `dark` may be
+    changed while it is shown.
     """
 
     symbol = param.String(doc="Symbol that is shown.")
     timeframe = param.String(doc='Bars, such as "1m" or "volume:1000".')
     overlays = param.List(doc="Indicators that are drawn.")
+    zones = param.List(item_type=str, doc='Drawn behind the candles: "Order blocks" and others.')
     dark = param.Boolean(default=None, allow_None=True, doc="None follows the page's theme.")
 
     def __init__(
@@ -96,6 +98,7 @@ class Chart(pn.viewable.Viewer):
         follow: bool = True,
         volume: bool = True,
         timezone: str = "exchange",
+        zones: Sequence[str] = (),
     ) -> None:
         symbol = canonical(symbol)
         time_zone(timezone, symbol)
@@ -104,6 +107,7 @@ class Chart(pn.viewable.Viewer):
             timeframe=bar_kind(timeframe).name,
             overlays=list(overlays),
             dark=dark,
+            zones=list(zones),
         )
         self._feed = feed
         self._size = (width, height)
@@ -117,10 +121,12 @@ class Chart(pn.viewable.Viewer):
         self.param.watch(self._follow_series, ["symbol", "timeframe"])
         self.param.watch(self._redraw, ["overlays"])
         self.param.watch(self._repaint, ["dark"])
+        self.param.watch(self._choose_zones, ["zones"])
 
     def __panel__(self) -> pn.viewable.Viewable:
         """Return a new rendering of the chart; each is kept up to date until it is closed."""
-        shown = _Shown(self._box())
+        shown = _Shown(self._box(), Background(self._feed))
+        shown.background.zones = tuple(self.zones)
         self._fill(shown)
         self._shown.append(shown)
         shown.start(lambda: self._leave(shown))
@@ -152,6 +158,7 @@ class Chart(pn.viewable.Viewer):
             self.overlays,
             theme(self._is_dark()),
             zone=time_zone(self._zone, self.symbol),
+            strip=shown.background.strip,
             **self._look,
         )
         old = shown.drawing
@@ -192,6 +199,11 @@ class Chart(pn.viewable.Viewer):
         for shown in self._shown:
             self._fill(shown)
 
+    def _choose_zones(self, *_: param.parameterized.Event) -> None:
+        for shown in self._shown:
+            shown.background.zones = tuple(self.zones)
+            shown.look()
+
     def _repaint(self, *_: param.parameterized.Event) -> None:
         for shown in self._shown:
             if shown.drawing is not None:
@@ -202,8 +214,9 @@ class Chart(pn.viewable.Viewer):
 class _Shown:
     """One place where a chart is shown, and how to reach it."""
 
-    def __init__(self, box: pn.Column) -> None:
+    def __init__(self, box: pn.Column, background: Background) -> None:
         self.box = box
+        self.background = background
         self.drawing: Drawing | None = None
         self._flusher: Flusher | None = None
         self._seen = False
@@ -211,6 +224,7 @@ class _Shown:
     def draw(self, drawing: Drawing) -> None:
         """Show a drawing in place of the one before."""
         self.drawing = drawing
+        self.look()
         self.box[:] = [pn.pane.Bokeh(drawing.layout, sizing_mode="stretch_both", margin=0)]
 
     def start(self, gone: Any) -> None:
@@ -227,9 +241,16 @@ class _Shown:
     def _join(self) -> None:
         self._flusher = flusher()
         self._flusher.add(self)
+        self.look()
+
+    def look(self) -> None:
+        """Look at zones and strip now, and from then on at their own pace."""
+        if self._flusher is not None:
+            self.background.start(lambda: self.drawing if self.alive else None, self.document)
 
     def stop(self) -> None:
         """Leave the flusher."""
+        self.background.stop()
         if self._flusher is not None:
             self._flusher.remove(self)
             self._flusher = None
@@ -299,6 +320,7 @@ def chart(
     follow: bool = True,
     volume: bool = True,
     timezone: str = "exchange",
+    zones: Sequence[str] = (),
 ) -> Chart:
     """Show a series of a feed as a chart that keeps up with the market.
 
@@ -324,6 +346,9 @@ def chart(
         Whether volume is shown at the foot of the candles.
     timezone : str
         Of the time axis: "exchange" for the symbol's market, "UTC", or an IANA name.
+    zones : sequence of str
+        Drawn behind the candles, of their closed bars: "Order blocks", "Fair value gaps",
+        "Volume profile", "Liquidity".
 
     Returns
     -------
@@ -337,5 +362,5 @@ def chart(
     """
     return Chart(
         feed, symbol, timeframe, overlays, height=height, width=width, dark=dark,
-        follow=follow, volume=volume, timezone=timezone,
+        follow=follow, volume=volume, timezone=timezone, zones=zones,
     )  # fmt: skip

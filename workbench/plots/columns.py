@@ -155,6 +155,22 @@ class ColumnFeed:
         return len(self.source.data["x"])
 
     @property
+    def loads(self) -> int:
+        """How often all bars were sent anew, and so perhaps numbered anew."""
+        return self._loads
+
+    @property
+    def first(self) -> int:
+        """Ordinal of the first bar."""
+        return self._first
+
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Return when the bars that are shown begin, ns UTC."""
+        return np.round(np.asarray(self.source.data["utc"], dtype=np.float64) * 1e6).astype(
+            np.int64
+        )
+
+    @property
     def behind(self) -> bool:
         """Whether the window has changed since the last pull."""
         return self.window.version != self._cursor[1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from bokeh.models import (
     Column,
+    ColumnDataSource,
     CustomJS,
     CustomJSTicker,
     CustomJSTickFormatter,
@@ -18,14 +19,16 @@ from bokeh.models import (
 from bokeh.plotting import figure as Figure
 
 from workbench.flow.window import Window
-from workbench.plots.candles import candles, draw, paint_candles, volume_range
+from workbench.plots.candles import candles, draw, paint_candles, paint_zones, volume_range
 from workbench.plots.columns import ColumnFeed
 from workbench.plots.overlays import Curve, Indicator, Pane, curves, elements, paint_curves
+from workbench.plots.strip import StripState
 from workbench.plots.theme import Theme
+from workbench.plots.zones import Zone, zone_columns
 
 __all__ = ["Drawing"]
 
-_SCRIPTS = ("axis.js", "view.js", "gestures.js", "start.js")
+_SCRIPTS = ("axis.js", "strip.js", "view.js", "gestures.js", "start.js")
 _X_TICKS = "const v = globalThis.workbench_views?.get(figure); "
 _X_TICKS += "return v ? v.view.xTicks().map((t) => t.x) : []"
 _X_LABEL = "const v = globalThis.workbench_views?.get(figure); "
@@ -35,6 +38,7 @@ _Y_LABEL = "const v = globalThis.workbench_views?.get(figure); "
 _Y_LABEL += "return v ? v.view.yLabel(v.i, tick) : ''"
 _BELOW = 120  # height of a pane below the candles, px
 _FOOT = 26  # of the time axis, px
+_STRIP = 11  # of the strip of coverage with what keeps it clear, px
 _FONT = "-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
 _ids = count(1)
 
@@ -60,6 +64,8 @@ class Drawing:
         IANA time zone of the time axis.
     volume, follow : bool
         Whether volume is shown, and whether the chart stays at the newest bar.
+    strip : bool
+        Whether there is room for a strip of coverage under the chart.
     memory : str
         Charts of one page that share it take over each other's visible range, so that a
         chart that is drawn anew stays where the user put it.
@@ -83,10 +89,15 @@ class Drawing:
         zone: str = "UTC",
         volume: bool = True,
         follow: bool = True,
+        strip: bool = False,
         memory: str | None = None,
     ) -> None:
         self.columns = ColumnFeed(window, zone)
         self.theme = theme
+        self._strip = _STRIP if strip else 0
+        self._zones: list[Zone] = []
+        self._zone_source = ColumnDataSource(data=zone_columns([], theme))
+        self._curves: list[tuple[tuple[Curve, ...], dict[str, Any]]] = []
         self._x = Range1d(start=0, end=1)
         self._y: list[Range1d] = []
         self._spans: list[Span] = []
@@ -101,6 +112,7 @@ class Drawing:
         spec = {
             "id": memory or f"chart {next(_ids)}",
             "follow": follow,
+            "strip": self._strip,
             "panes": [_spec(over, None, ()), *(_spec(p.curves, p.range, p.levels) for p in below)],
         }
         self._wire(spec, volume_scale)
@@ -112,6 +124,10 @@ class Drawing:
         self.theme = theme
         self.columns.describe(theme=theme.tokens())
         paint_candles(self._candles, self.columns.source, theme)
+        for items, renderers in self._curves:
+            paint_curves(items, renderers, self.columns.source, theme)
+        if self._zones:
+            self._zone_source.data = zone_columns(self._zones, theme)
         for span in self._spans:
             span.line_color = theme.muted
         for number, figure in enumerate(self.figures):
@@ -123,13 +139,42 @@ class Drawing:
 
     def show(self, window: Window, zone: str) -> None:
         """Draw another window with the same outputs instead."""
+        self.show_zones([])
+        self.show_strip(StripState([], []))
         self.columns.watch(window, zone)
         self._fit()
+
+    def show_strip(self, state: StripState) -> bool:
+        """Show what is known of each bar; return whether that is something new."""
+        if not self.strip_differs(state):
+            return False
+        self._x.tags = [state.runs, state.marks, state.incomplete, self.columns.loads]
+        return True
+
+    def strip_differs(self, state: StripState) -> bool:
+        """Tell whether a strip shows something else than it should."""
+        told = [state.runs, state.marks, state.incomplete]
+        loads = self.columns.loads
+        return bool(self._strip) and [*told, loads] != (self._x.tags or [[], [], False, loads])
+
+    @property
+    def zones(self) -> list[Zone]:
+        """What is drawn behind the candles."""
+        return self._zones
+
+    def show_zones(self, zones: list[Zone]) -> bool:
+        """Draw zones behind the candles; return whether they are others than before."""
+        if zones == self._zones:
+            return False
+        self._zones = zones
+        self._zone_source.data = zone_columns(zones, self.theme)
+        return True
 
     def _price_pane(self, over: tuple[Curve, ...], volume: bool) -> Range1d | None:
         figure, renderers = draw([*candles(volume), *elements(over)])
         self._candles = {name: renderers[name] for name in renderers if not name.startswith("i_")}
-        paint_curves(over, renderers, self.columns.source)
+        self._curves.append((over, renderers))
+        paint_zones(renderers, self._zone_source)
         scale = volume_range(figure, renderers["volume"]) if volume else None
         self._add(figure, Range1d(start=0, end=1))
         figure.update(sizing_mode="stretch_both", min_height=200)
@@ -137,7 +182,7 @@ class Drawing:
 
     def _pane(self, pane: Pane) -> None:
         figure, renderers = draw(elements(pane.curves))
-        paint_curves(pane.curves, renderers, self.columns.source)
+        self._curves.append((pane.curves, renderers))
         start, end = pane.range or (0.0, 1.0)
         self._add(figure, Range1d(start=start, end=end))
         for level in pane.levels:
@@ -181,9 +226,11 @@ class Drawing:
             x.visible = figure is self.figures[-1]
             for grid in figure.grid:
                 grid.update(grid_line_width=1, grid_line_alpha=1)
-        self.figures[-1].min_border_bottom = _FOOT
+        foot = _FOOT + self._strip
+        self.figures[-1].min_border_bottom = foot
+        self.figures[-1].below[0].major_label_standoff += self._strip
         if len(self.figures) > 1:
-            self.figures[-1].height = _BELOW + _FOOT
+            self.figures[-1].height = _BELOW + foot
 
     def _fit(self) -> None:
         """Give all price axes one width, or the panes would not be in line."""
@@ -200,6 +247,7 @@ class Drawing:
             code=_script(),
             args={
                 "source": self.columns.source,
+                "zones": self._zone_source,
                 "figures": self.figures,
                 "x_range": self._x,
                 "y_ranges": self._y,
@@ -211,6 +259,8 @@ class Drawing:
         self.columns.source.js_on_change("streaming", script)
         self.columns.source.js_on_change("patching", script)
         self.columns.source.js_on_change("tags", script)
+        self._zone_source.js_on_change("data", script)
+        self._x.js_on_change("tags", script)
         for figure in self.figures:
             figure.js_on_change("inner_width", script)
             figure.js_on_change("inner_height", script)
@@ -219,5 +269,7 @@ class Drawing:
 def _spec(
     items: tuple[Curve, ...], ends: tuple[float, float] | None, levels: tuple[float, ...]
 ) -> dict[str, Any]:
-    lines = [{"column": c.column, "label": c.label, "color": c.color} for c in items]
+    lines = [
+        {"column": c.column, "label": c.label, "color": c.color, "bars": c.bars} for c in items
+    ]
     return {"curves": lines, "range": ends and list(ends), "levels": list(levels)}

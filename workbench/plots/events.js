@@ -15,9 +15,9 @@ li time { color:var(--wb-muted) } li p { margin:0; overflow-wrap:anywhere }
 @media (max-width:560px) { li { grid-template-columns:58px 84px minmax(0,1fr) } }
 `
 const tone = (kind) =>
-  ["error", "failed", "refused"].includes(kind) ? "bad"
-    : ["stale", "disconnected", "reconnecting"].includes(kind) ? "warn"
-    : ["connected", "reconnected"].includes(kind) ? "good" : ""
+  ["error", "failed", "refused", "missing"].includes(kind) ? "bad"
+    : ["stale", "disconnected", "reconnecting", "gap", "quality"].includes(kind) ? "warn"
+    : ["connected", "reconnected", "filled", "recovered"].includes(kind) ? "good" : ""
 const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB")
 
 export function render({model}) {

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,18 @@ import param
 from workbench.analytics.catalogue import find
 from workbench.analytics.configured import Indicator
 from workbench.bars.kinds import FAMILIES, BarKind, bar_kind
-from workbench.clock import Clock, SystemClock
+from workbench.clock import Clock
 from workbench.errors import WorkbenchError
+from workbench.plots.badges import event_entry, quality_badge, read_quality, status_badge
 from workbench.plots.chart import Chart, Watchable
 from workbench.plots.columns import decimals
+from workbench.plots.known import Known, alert_pill, read_known
+from workbench.plots.looks import look
 from workbench.plots.page import page
 from workbench.plots.parts import EventLog, TopBar, Watchlist
 from workbench.plots.theme import theme
+from workbench.plots.warming import Warmups, WarmupView
+from workbench.plots.zones import ZONES
 from workbench.symbols import canonical
 from workbench.timeframes import Timeframe
 
@@ -33,27 +37,14 @@ _log = logging.getLogger("workbench.plots.monitor")
 
 #: Seconds between looks at prices, state and events.
 _PERIOD = 0.3
-#: Seconds of delay from which the badge turns amber.
-_SLOW = 2.0
+#: Seconds between looks at the quality of the data.
+_SLOWLY = 2.0
 _FRAMES = ("1s", "5s", "15s", "1m", "5m", "15m", "1h", "4h", "1d")
 _KINDS = (
     *("heikin-ashi@1m", "line-break:3@1m", "renko:atr14@1m", "trades:100", "dollar:1e6"),
     *("imbalance-trades", "run-volume", "session:day"),
 )
 _EVENTS = 60
-_STATES = {
-    "connected": ("good", "Live"),
-    "replaying": ("good", "Replay"),
-    "connecting": ("warn", "Connecting"),
-    "reconnecting": ("warn", "Reconnecting"),
-    "stale": ("warn", "No data"),
-    "failed": ("bad", "Failed"),
-    "closed": ("bad", "Closed"),
-    "finished": ("idle", "Finished"),
-    "idle": ("idle", "Idle"),
-}
-
-
 _OFFERED: tuple[tuple[str, dict[str, float]], ...] = (
     ("ema", {"length": 20}), ("ema", {"length": 50}), ("sma", {"length": 50}), ("vwap", {}),
     ("vwap_bands", {}), ("bollinger", {}), ("keltner", {}), ("donchian", {}), ("supertrend", {}),
@@ -98,15 +89,20 @@ class Monitor(pn.viewable.Viewer):
         Indicators that can be chosen, by label; None offers some that are used most.
     chosen : sequence of str
         Labels of those that are drawn at first.
+    zones : sequence of str
+        Names of the zones that are drawn at first.
     dark : bool
     title : str
         Name of the page.
+    warmups : Coordinator or None
+        Runs the warm-ups of the symbol that is shown; closed by whoever made it.
     clock : Clock or None
     """
 
     symbol = param.String(doc="Symbol in the chart.")
     timeframe = param.String(doc='Length of a bar, such as "1m".')
     chosen = param.List(item_type=str, doc="Labels of the indicators that are drawn.")
+    zones = param.List(item_type=str, doc="Names of the zones that are drawn.")
     dark = param.Boolean(default=True, doc="Whether the page is dark.")
 
     def __init__(
@@ -117,13 +113,20 @@ class Monitor(pn.viewable.Viewer):
         timeframe: str = "1m",
         overlays: Mapping[str, Any] | None = None,
         chosen: Sequence[str] = ("EMA 20", "VWAP"),
+        zones: Sequence[str] = (),
         dark: bool = True,
         title: str = "Workbench",
+        warmups: Warmups | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._feed = feed
         self._title = title
-        self._prices = _shared_prices(feed, clock or SystemClock())
+        self._prices = look(feed, _read_prices, period=_PERIOD * 0.8, clock=clock)
+        if self._prices.newest is None:
+            self._prices.newest = feed.prices()
+        self._clock = clock
+        self._warmups = warmups
+        self._warm = None if warmups is None else WarmupView(warmups)
         offered = [Indicator(find(name), given) for name, given in _OFFERED]
         self._overlays = dict(overlays or {one.label: one for one in offered})
         symbol = symbol or next(iter(feed.symbols()), "BTC-USD")
@@ -131,6 +134,7 @@ class Monitor(pn.viewable.Viewer):
             symbol=canonical(symbol),
             timeframe=bar_kind(timeframe).name,
             chosen=[name for name in chosen if name in self._overlays],
+            zones=[name for name in zones if name in ZONES],
             dark=dark,
         )
         refused = self._read_address()
@@ -142,7 +146,8 @@ class Monitor(pn.viewable.Viewer):
 
     def _make_parts(self, refused: str) -> None:
         self.chart = Chart(
-            self._feed, self.symbol, self.timeframe, self._drawn(), dark=self.dark
+            self._feed, self.symbol, self.timeframe, self._drawn(), dark=self.dark,
+            zones=self.zones,
         )  # fmt: skip
         self.top = TopBar(
             title=self._title,
@@ -157,6 +162,8 @@ class Monitor(pn.viewable.Viewer):
             ],
             overlays=list(self._overlays),
             chosen=self.chosen,
+            zones=list(ZONES),
+            zoned=self.zones,
             dark=self.dark,
             error=refused,
             sizing_mode="stretch_width",
@@ -168,20 +175,25 @@ class Monitor(pn.viewable.Viewer):
     def _wire(self) -> None:
         self.top.param.watch(self._chosen_in_head, ["symbol", "timeframe", "chosen", "dark"])
         self.watchlist.param.watch(lambda event: self._switch(symbol=event.new), ["symbol"])
-        self.param.watch(self._apply, ["symbol", "timeframe", "chosen", "dark"])
+        self.top.param.watch(lambda event: self.param.update(zones=event.new), ["zoned"])
+        self.param.watch(self._apply, ["symbol", "timeframe", "chosen", "dark", "zones"])
+        if self._warm is not None:
+            self._warm.panel.param.watch(lambda event: self._warm_up(force=True), ["force"])
 
     # -- where it is shown
     def __panel__(self) -> pn.viewable.Viewable:
         """Return head, chart, list and log above and beside each other, for a cell."""
         self._begin()
-        middle = pn.Row(
-            self.chart, pn.Column(self.watchlist, width=286, margin=0), sizing_mode="stretch_both"
-        )
+        side = pn.Column(self.watchlist, width=286, margin=0)
+        if self._warm is not None:
+            side.append(self._warm.panel)
+        middle = pn.Row(self.chart, side, sizing_mode="stretch_both")
         return pn.Column(self.top, middle, self.log, sizing_mode="stretch_both", min_height=560)
 
     def page(self) -> pn.Template:
         """Return the whole page, for a server."""
         self._begin()
+        more = {} if self._warm is None else {"warm": self._warm.panel}
         return page(
             self._title,
             theme(self.dark),
@@ -189,6 +201,7 @@ class Monitor(pn.viewable.Viewer):
             chart=pn.panel(self.chart),
             list=self.watchlist,
             log=self.log,
+            **more,
         )
 
     def servable(self) -> pn.Template:
@@ -204,6 +217,7 @@ class Monitor(pn.viewable.Viewer):
 
     def _begin(self) -> None:
         document = pn.state.curdoc
+        self._warm_up()
         if self._task is None and document is not None and document.session_context is not None:
             self._task = pn.state.add_periodic_callback(self.refresh, period=int(_PERIOD * 1000))
 
@@ -251,8 +265,12 @@ class Monitor(pn.viewable.Viewer):
             with param.parameterized.discard_events(self):
                 self.param.update(symbol=self.chart.symbol, timeframe=self.chart.timeframe)
             raise
+        if "symbol" in names:
+            self._warm_up()
         if "chosen" in names:
             self._choose()
+        if "zones" in names:
+            self.chart.zones = self.zones
         if "dark" in names:
             self.chart.dark = self.dark
         self._reflect()
@@ -279,10 +297,22 @@ class Monitor(pn.viewable.Viewer):
         """Show in all parts what is chosen now."""
         self.top.param.update(
             symbol=self.symbol, timeframe=self.timeframe, chosen=self.chosen, dark=self.dark,
-            timeframes=self._frames(),
+            timeframes=self._frames(), zoned=self.zones,
         )  # fmt: skip
         self.watchlist.symbol = self.symbol
-        self._show_prices(self._prices.newest)
+        if self._prices.newest is not None:
+            self._show_prices(self._prices.newest)
+
+    def _warm_up(self, *, force: bool = False) -> None:
+        """Start the warm-ups of the symbol, if there are any."""
+        if self._warmups is None or self._warm is None:
+            return
+        try:
+            self._warmups.fetch(self.symbol, force=force)
+        except (WorkbenchError, RuntimeError) as error:  # closed, say
+            self._warm.panel.errors = [[self.symbol, str(error)]]
+        else:
+            self._warm.refresh()
 
     def _drawn(self) -> list[Any]:
         return [self._overlays[name] for name in self._overlays if name in self.chosen]
@@ -293,14 +323,30 @@ class Monitor(pn.viewable.Viewer):
 
     # -- what the feed tells
     async def refresh(self) -> None:
-        """Show the newest prices, state and events."""
+        """Show the newest prices, state, events, warm-ups and what is known of the data."""
         try:
-            table = await self._prices.table(self._feed)
+            table = await self._prices.of(self._feed)
+            if table is not None:
+                self._show_prices(table)
+            await self._show_known()
         except WorkbenchError as error:  # closed, say: the badge tells of it
-            _log.debug("no prices: %s", error)
-        else:
-            self._show_prices(table)
+            _log.debug("nothing to show: %s", error)
+        if self._warm is not None:
+            self._warm.refresh()
         self._show_state()
+
+    async def _show_known(self) -> None:
+        """Show which series lack data now, and how good the data are."""
+        if hasattr(self._feed, "coverage"):
+            found = await look(self._feed, read_known, clock=self._clock).of(self._feed)
+            alert = alert_pill(found or Known())
+            if alert != self.top.alert:
+                self.top.alert = alert
+        if hasattr(self._feed, "quality"):
+            seen = look(self._feed, _read_badge, period=_SLOWLY, clock=self._clock)
+            badge = await seen.of(self._feed) or {}
+            if badge != self.top.quality:
+                self.top.quality = badge
 
     def _show_prices(self, table: pd.DataFrame) -> None:
         rows, quote = [], {"symbol": self.symbol, "price": None}
@@ -329,64 +375,22 @@ class Monitor(pn.viewable.Viewer):
 
     def _show_state(self) -> None:
         health = self._feed.health
-        status = _status(health.state, health.delay)
+        status = status_badge(health.state, health.delay)
         if status != self.top.status:
             self.top.status = status
-        entries = [_entry(event) for event in self._feed.events(_EVENTS)]
+        entries = [event_entry(event) for event in self._feed.events(_EVENTS)]
         if entries != self.log.entries:
             self.log.entries = entries
 
 
-class _Prices:
-    """One look at a feed's prices for all pages that show them."""
-
-    def __init__(self, newest: pd.DataFrame, clock: Clock) -> None:
-        self._clock = clock
-        self._at = -math.inf
-        self.newest = newest
-
-    async def table(self, feed: Monitored) -> pd.DataFrame:
-        """Return prices that are not older than a look is long."""
-        now = self._clock.monotonic()
-        if now - self._at >= _PERIOD * 0.8:
-            self._at = now
-            # The feed answers from its own thread; a page must not wait for it.
-            self.newest = await asyncio.to_thread(feed.prices)
-        return self.newest
+def _read_prices(feed: Monitored) -> pd.DataFrame:
+    """Return a feed's prices."""
+    return feed.prices()
 
 
-_looks: WeakKeyDictionary[Any, _Prices] = WeakKeyDictionary()
-
-
-def _shared_prices(feed: Monitored, clock: Clock) -> _Prices:
-    if feed not in _looks:
-        _looks[feed] = _Prices(feed.prices(), clock)
-    return _looks[feed]
+def _read_badge(feed: Any) -> dict[str, Any]:
+    return quality_badge(read_quality(feed))
 
 
 def _plain(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _entry(event: Any) -> list[Any]:
-    time, kind, text = (
-        event if isinstance(event, tuple) else (event.time, event.kind, event.text)
-    )  # fmt: skip
-    return [time / 1e6, str(kind), str(text)]
-
-
-def _status(state: str, delay: float | None) -> dict[str, str]:
-    """Return colour and words of the badge.
-
-    >>> _status("connected", 0.0421)["text"], _status("connected", 12.3)["level"]
-    ('Live 42 ms', 'warn')
-    """
-    level, text = _STATES.get(state, ("warn", state))
-    hint = f"The feed is {state}"
-    if state == "connected" and delay is not None:
-        shown = f"{max(0, round(delay * 1000, -1 if delay > 0.1 else 0)):.0f} ms"
-        shown = shown if delay < 1 else f"{delay:.1f} s"
-        hint += f"; trades arrive {shown} after they were made"
-        text = f"{text} {shown}" if delay < _SLOW else f"Delayed {shown}"
-        level = level if delay < _SLOW else "warn"
-    return {"level": level, "text": text, "hint": hint}

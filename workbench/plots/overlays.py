@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import holoviews as hv
 import pandas as pd
-from bokeh.models import ColumnDataSource, GlyphRenderer
+from bokeh.models import ColumnDataSource, Dodge, GlyphRenderer, LinearColorMapper
 
-from workbench.plots.candles import bind
-from workbench.plots.theme import CURVES
+from workbench.plots.candles import HALF, bind
+from workbench.plots.theme import CURVES, Theme
 
 __all__ = ["Curve", "Indicator", "Pane", "curves", "elements", "paint_curves"]
 
@@ -39,7 +39,7 @@ class Indicator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One output of an indicator as a line.
+    """One output of an indicator, as a line or as bars from zero.
 
     Attributes
     ----------
@@ -48,12 +48,15 @@ class Curve:
     label : str
         Its name in the legend.
     color : str
-        Its colour, as CSS writes it.
+        Its colour, as CSS writes it; of bars, that of its value in the legend.
+    bars : bool
+        Whether it is drawn as bars, which rise and fall from zero in two colours.
     """
 
     column: str
     label: str
     color: str
+    bars: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,11 @@ def curves(indicators: Iterable[Indicator]) -> tuple[tuple[Curve, ...], tuple[Pa
         lines = []
         named = dict.fromkeys(indicator.keys, indicator.label)
         for key, label in getattr(indicator, "drawn", named).items():
-            lines.append(Curve(f"i_{key}", label, CURVES[count % len(CURVES)]))
+            bars = indicator.pane == "own" and key.endswith("histogram")
+            lines.append(Curve(f"i_{key}", label, CURVES[count % len(CURVES)], bars))
             count += 1
         if indicator.pane == "own":
+            lines.sort(key=lambda line: not line.bars)  # bars lie behind lines
             ends = getattr(indicator, "range", None)
             levels = tuple(float(level) for level in getattr(indicator, "levels", None) or ())
             fixed = (float(ends[0]), float(ends[1])) if ends is not None else None
@@ -104,15 +109,40 @@ def elements(items: Sequence[Curve]) -> list[Any]:
     >>> [element.label for element in elements([Curve("i_rsi_14", "RSI 14", "#fff")])]
     ['i_rsi_14']
     """
-    return [hv.Curve(_ROWS, "x", "y", label=curve.column) for curve in items]
+    return [
+        hv.Rectangles(_ROWS, ["x", "y", "x", "y"], label=curve.column)
+        if curve.bars
+        else hv.Curve(_ROWS, "x", "y", label=curve.column)
+        for curve in items
+    ]
 
 
 def paint_curves(
-    items: Sequence[Curve], renderers: dict[str, GlyphRenderer], source: ColumnDataSource
+    items: Sequence[Curve],
+    renderers: dict[str, GlyphRenderer],
+    source: ColumnDataSource,
+    theme: Theme,
 ) -> None:
-    """Bind curves to the shared source."""
+    """Bind curves to the shared source, bars in the colours of a theme."""
     for curve in items:
+        if curve.bars:
+            _paint_bars(curve, renderers[curve.column], source, theme)
+            continue
         bind(
             renderers[curve.column], source, x="x", y=curve.column, line_color=curve.color,
             line_width=1.5, line_join="round",
         )  # fmt: skip
+
+
+def _paint_bars(
+    curve: Curve, renderer: GlyphRenderer, source: ColumnDataSource, theme: Theme
+) -> None:
+    # Two colours whose border is zero; what lies further out has the colour of its end.
+    sides = LinearColorMapper(palette=[theme.down, theme.up], low=-1e-9, high=1e-9)
+    bind(
+        renderer, source, bottom=0, top=curve.column,
+        left={"field": "x", "transform": Dodge(value=-HALF)},
+        right={"field": "x", "transform": Dodge(value=HALF)},
+        fill_color={"field": curve.column, "transform": sides}, line_color=None,
+        hatch_color=None, fill_alpha=0.55,
+    )  # fmt: skip

@@ -23,12 +23,14 @@ body { display:flex; flex-direction:column; height:100dvh; min-height:520px; ove
 .wb-main { flex:1 1 0; min-height:0; display:grid; grid-template-columns:minmax(0,1fr) 286px }
 .wb-chart, .wb-list { position:relative; min-width:0; min-height:0; overflow:hidden }
 .wb-list { border-left:1px solid var(--wb-border) }
+.wb-list { display:flex; flex-direction:column }
+.wb-list > .wb-rows { flex:1 1 0; min-height:0 } .wb-list > .wb-warm { flex:none }
 .wb-log { flex:none; position:relative; z-index:10 }
 @media (max-width:820px) {
   body { height:auto; min-height:100dvh }
   .wb-main { display:block; flex:none }
   .wb-chart { height:max(360px, calc(100dvh - 190px)) }
-  .wb-list { border-left:0; border-top:1px solid var(--wb-border); height:auto }
+  .wb-list { display:block; border-left:0; border-top:1px solid var(--wb-border); height:auto }
 }
 </style>
 {% endblock %}
@@ -36,10 +38,12 @@ body { display:flex; flex-direction:column; height:100dvh; min-height:520px; ove
 <header class="wb-top">{{ embed(roots.top) }}</header>
 <main class="wb-main">
   <div class="wb-chart">{{ embed(roots.chart) }}</div>
-  <aside class="wb-list" aria-label="Watchlist">{{ embed(roots.list) }}</aside>
+  <aside class="wb-list" aria-label="Watchlist"><div class="wb-rows">{{ embed(roots.list) }}</div>
+    {% for root in doc.roots if root.name == "warm" %}<div class="wb-warm">{{ embed(root) }}</div>{% endfor %}
+  </aside>
 </main>
 <footer class="wb-log">{{ embed(roots.log) }}</footer>
-{% for root in doc.roots if root.name not in ("top", "chart", "list", "log") %}
+{% for root in doc.roots if root.name not in ("top", "chart", "list", "log", "warm") %}
 {{ embed(root) }}
 {% endfor %}
 {% endblock %}
@@ -55,7 +59,7 @@ def page(title: str, theme: Theme = DARK, **parts: Any) -> pn.Template:
     theme : Theme
         Colours until the page's own script has set them.
     **parts
-        `top`, `chart`, `list` and `log`: anything Panel shows.
+        `top`, `chart`, `list` and `log`, and `warm` if there are warm-ups: anything Panel shows.
     """
     variables = " ".join(f"--wb-{name}:{color};" for name, color in theme.tokens().items())
     template = pn.Template(_HTML.replace("VARIABLES", variables))

@@ -9,7 +9,7 @@ from panel.custom import JSComponent
 
 from workbench.plots.theme import DARK, LIGHT
 
-__all__ = ["EventLog", "TopBar", "Watchlist"]
+__all__ = ["EventLog", "TopBar", "WarmupPanel", "Watchlist"]
 
 
 def _script(name: str) -> str:
@@ -29,9 +29,13 @@ class TopBar(JSComponent):
     kinds = param.List(doc="Other kinds of bars that are offered: name and title of each.")
     overlays = param.List(item_type=str, doc="Labels of indicators that are offered.")
     chosen = param.List(item_type=str, doc="Those that are drawn.")
+    zones = param.List(item_type=str, doc="Names of zones that are offered.")
+    zoned = param.List(item_type=str, doc="Those that are drawn.")
     dark = param.Boolean(default=True, doc="Whether the page is dark.")
     quote = param.Dict(default={}, doc="symbol, price, change, percent and decimals.")
     status = param.Dict(default={}, doc="level (good, warn, bad, idle), text and hint.")
+    quality = param.Dict(default={}, doc="level, text, factors and rows; empty hides it.")
+    alert = param.Dict(default={}, doc="count, text and lines; empty hides it.")
     error = param.String(doc="What was refused last; empty hides it.")
     colors = param.Dict(
         default={"dark": DARK.tokens(), "light": LIGHT.tokens()}, doc="Of both appearances."
@@ -55,3 +59,16 @@ class EventLog(JSComponent):
     entries = param.List(doc="Newest first: ms UTC, kind, text.")
 
     _esm = _script("events.js")
+
+
+class WarmupPanel(JSComponent):
+    """List the warm-ups of a symbol, how far they are, and what went wrong."""
+
+    symbol = param.String(doc="Whose they are.")
+    rows = param.List(doc="Name, timeframe, state, bars, what it says, ms UTC when fetched.")
+    done = param.List(default=[0, 0], doc="How many are over, and how many there are.")
+    running = param.Boolean(doc="Whether more will come.")
+    errors = param.List(doc="Name and reason of each that went wrong.")
+    force = param.Integer(doc="Grows with each press of the button that fetches again.")
+
+    _esm = _script("warmups.js")

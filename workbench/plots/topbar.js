@@ -13,6 +13,11 @@ const CSS = `
 .menu button:hover, .menu button.on { background:var(--wb-panel) }
 .menu .hint { color:var(--wb-muted); padding:6px 10px; font-size:12px }
 .menu form { display:flex; padding:2px 2px 6px } .menu input { flex:1; min-width:180px; height:30px; padding:0 9px; border-radius:5px; background:var(--wb-background); border:1px solid var(--wb-border) }
+.right .menu { left:auto; right:0 } .overlays .menu, .zones .menu { left:0; right:auto }
+.menu.table { padding:8px 4px; max-width:min(460px,94vw) } .menu table { border-collapse:collapse; font-size:12px; white-space:nowrap }
+.menu th { font-weight:500; color:var(--wb-muted); text-align:right; padding:2px 8px 5px; text-transform:capitalize } .menu td { text-align:right; padding:2px 8px }
+.menu :is(th,td):first-child { text-align:left } .menu td.warn { color:var(--wb-amber) } .menu td.bad { color:var(--wb-down) }
+.line { display:flex; gap:14px; justify-content:space-between; padding:3px 10px; font-size:12px; white-space:nowrap } .line b { font-weight:500 } .line span { color:var(--wb-muted); overflow:hidden; text-overflow:ellipsis }
 .menu small { margin-left:auto; padding-left:18px; color:var(--wb-muted) }
 .tool[data-on=true] { color:var(--wb-accent); background:color-mix(in srgb, var(--wb-accent) 14%, transparent) }
 .check { width:15px; height:15px; border-radius:4px; border:1.5px solid var(--wb-muted); flex:none; position:relative }
@@ -36,21 +41,25 @@ const CSS = `
 .badge[data-level=good] { --tone:var(--wb-up) } .badge[data-level=warn] { --tone:var(--wb-amber) }
 .badge[data-level=bad] { --tone:var(--wb-down) } .badge[data-level=idle] { --tone:var(--wb-muted) }
 .badge[data-level=warn] i { animation:pulse 1.2s ease-in-out infinite }
+.badge .count { display:none } .score { gap:6px } .score .long { color:var(--wb-muted) } .score b { font-weight:650 }
+button.badge:hover { border-color:var(--wb-muted) } .badge.pill { background:color-mix(in srgb, var(--wb-amber) 14%, var(--wb-background)); border-color:color-mix(in srgb, var(--wb-amber) 45%, transparent) }
 @keyframes pulse { 50% { opacity:.25 } }
 .refused { padding:7px 14px; background:color-mix(in srgb, var(--wb-down) 16%, var(--wb-background)); border-bottom:1px solid var(--wb-border); display:flex; gap:10px; align-items:flex-start }
 .refused span { flex:1; overflow-wrap:anywhere } .refused button { color:var(--wb-muted); padding:0 4px }
-@media (max-width:1120px) { .brand span { display:none } .frames { flex:0 1 auto } .price span.abs { display:none } }
+@media (max-width:1120px) { .brand span { display:none } .frames { flex:0 1 auto } .price span.abs, .score .long { display:none } }
+@media (max-width:1380px) { .pill .long { display:none } .pill .count { display:inline } .overlays .name, .zones .name { display:none } .tool { padding:0 8px } }
 @media (max-width:820px) {
   .bar { flex-wrap:wrap; padding:7px 10px; gap:7px 8px }
   .brand, .space { display:none } .price { flex:1; justify-content:flex-end; gap:7px } .price b { font-size:17px }
-  .frames { order:9; flex:1 1 260px } .overlays { order:10 } .badge { padding:0 9px }
-  .overlays .menu, .kinds .menu { left:auto; right:0 } .kinds { order:10 }
+  .frames { order:9; flex:1 1 120px } .badge { padding:0 9px }
+  :is(.overlays, .zones, .kinds) .menu { left:auto; right:0 } :is(.overlays, .zones, .kinds, .quality, .alerts) { order:10 }
   .pick input { width:116px }
 }
-@media (max-width:480px) { .badge .long { display:none } .badge { padding:0; width:28px; justify-content:center } .tool .name { display:none } .tool { padding:0 8px } }
+@media (max-width:480px) { .badge .long { display:none } .badge { padding:0; width:28px; justify-content:center } .badge.pill, .badge.score { width:auto; padding:0 8px; gap:5px } .tool .name { display:none } .tool { padding:0 8px } }
 `
 const LOGO = `<svg viewBox="0 0 20 20" aria-hidden="true"><g stroke-width="1.6" stroke-linecap="round"><path d="M5 4v13M5 4" stroke="var(--wb-up)"/><path d="M15 2v12" stroke="var(--wb-down)"/></g><rect x="2.4" y="7" width="5.2" height="7" rx="1.2" fill="var(--wb-up)"/><rect x="12.4" y="4.5" width="5.2" height="6.5" rx="1.2" fill="var(--wb-down)"/></svg>`
 const CURVE = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M2 13.5c3 0 3.6-8 6.6-8 2.6 0 2.4 5 4.4 5 1.5 0 2-2.5 3-4"/></svg>`
+const ZONE = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><rect x="5.5" y="3" width="10.5" height="5"/><path d="M2 13.5h14" stroke-dasharray="2.5 2.6"/></svg>`
 const STEPS = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" aria-hidden="true"><rect x="2" y="9.5" width="4" height="5.5"/><rect x="7" y="6" width="4" height="5.5"/><rect x="12" y="2.5" width="4" height="5.5"/></svg>`
 const SUN = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" aria-hidden="true"><circle cx="9" cy="9" r="3.2"/><path d="M9 1.8v1.6M9 14.6v1.6M1.8 9h1.6M14.6 9h1.6M3.9 3.9l1.15 1.15M12.95 12.95l1.15 1.15M3.9 14.1l1.15-1.15M12.95 5.05l1.15-1.15"/></svg>`
 const MOON = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" aria-hidden="true"><path d="M15 10.7A6.4 6.4 0 0 1 7.3 3a6.4 6.4 0 1 0 7.7 7.7z"/></svg>`
@@ -187,34 +196,36 @@ function kinds(model, bar) {
   update()
 }
 
-function overlays(model, bar) {
-  const pick = make("pickless overlays", bar)
+// A menu of things that are drawn or not.
+function checks(model, bar, {name, title, icon, offered, chosen}) {
+  const pick = make("pickless right " + name, bar)
   pick.style.position = "relative"
   const button = make("tool", pick, "button")
   button.type = "button"
-  button.title = "Indicators"
-  button.innerHTML = CURVE
-  make("name", button, "span").textContent = "Indicators"
+  button.title = title
+  button.setAttribute("aria-haspopup", "menu")
+  button.innerHTML = icon
+  make("name", button, "span").textContent = title
   const menu = make("menu", pick)
   menu.setAttribute("role", "menu")
   const show = popup(pick, menu)
   button.addEventListener("click", () => show(menu.hidden))
   const update = () => {
+    pick.hidden = !model[offered].length
     menu.replaceChildren()
-    for (const name of model.overlays) {
-      const row = make("", menu, "button"), on = model.chosen.includes(name)
+    for (const name of model[offered]) {
+      const row = make("", menu, "button"), on = model[chosen].includes(name)
       row.type = "button"
       row.setAttribute("role", "menuitemcheckbox")
       row.setAttribute("aria-checked", String(on))
       make("check", row, "span")
       make("", row, "span").textContent = name
       row.addEventListener("click", () => {
-        model.chosen = model.overlays.filter((n) => (n === name ? !on : model.chosen.includes(n)))
+        model[chosen] = model[offered].filter((n) => (n === name ? !on : model[chosen].includes(n)))
       })
     }
   }
-  model.on("chosen", update)
-  model.on("overlays", update)
+  for (const what of [chosen, offered]) model.on(what, update)
   update()
 }
 
@@ -257,6 +268,72 @@ function badge(model, bar) {
   update()
 }
 
+// Series without data now, as long as there are any.
+function alertPill(model, bar) {
+  const pick = make("pickless right alerts", bar)
+  pick.style.position = "relative"
+  const button = make("badge pill", pick, "button")
+  button.type = "button"
+  button.dataset.level = "warn"
+  make("", button, "i")
+  const long = make("long", button, "span"), count = make("count", button, "span")
+  const menu = make("menu table", pick)
+  const show = popup(pick, menu)
+  button.addEventListener("click", () => show(menu.hidden))
+  const update = () => {
+    const {text: said, lines = [], count: number} = model.alert
+    pick.hidden = !said
+    if (!said) return show(false)
+    text(long, said)
+    text(count, String(number))
+    button.setAttribute("aria-label", said)
+    menu.replaceChildren()
+    for (const [name, why] of lines) {
+      const row = make("line", menu)
+      make("", row, "b").textContent = name
+      make("", row, "span").textContent = why
+    }
+  }
+  model.on("alert", update)
+  update()
+}
+
+// Quality of the data from 0 to 100; a press lists what it is made of.
+function quality(model, bar) {
+  const pick = make("pickless right quality", bar)
+  pick.style.position = "relative"
+  const button = make("badge score", pick, "button")
+  button.type = "button"
+  make("long", button, "span").textContent = "Quality"
+  const score = make("", button, "b"), menu = make("menu table", pick)
+  const show = popup(pick, menu)
+  button.addEventListener("click", () => show(menu.hidden))
+  const update = () => {
+    const {level, text: said, factors = [], rows = [], more = 0} = model.quality
+    pick.hidden = !said
+    if (!said) return show(false)
+    button.dataset.level = level
+    text(score, said)
+    button.title = `Quality of the data: ${said} of 100`
+    button.setAttribute("aria-label", button.title)
+    menu.replaceChildren()
+    const table = make("", menu, "table"), head = make("", make("", table, "thead"), "tr")
+    for (const name of ["Series", "Score", ...factors]) make("", head, "th").textContent = name
+    const body = make("", table, "tbody")
+    for (const [series, ...values] of rows) {
+      const row = make("", body, "tr")
+      make("", row, "td").textContent = series
+      for (const value of values) {
+        const cell = make(value >= 95 ? "" : value >= 80 ? "warn" : "bad", row, "td")
+        cell.textContent = number(value, value === 100 ? 0 : 1)
+      }
+    }
+    if (more) make("hint", menu).textContent = `and ${more} more`
+  }
+  model.on("quality", update)
+  update()
+}
+
 function theme(model, bar) {
   const button = make("tool", bar, "button")
   button.type = "button"
@@ -285,9 +362,12 @@ export function render({model}) {
   symbolPicker(model, bar)
   frames(model, bar)
   kinds(model, bar)
-  overlays(model, bar)
+  checks(model, bar, {name: "overlays", title: "Indicators", icon: CURVE, offered: "overlays", chosen: "chosen"})
+  checks(model, bar, {name: "zones", title: "Zones", icon: ZONE, offered: "zones", chosen: "zoned"})
   make("space", bar)
   price(model, bar)
+  alertPill(model, bar)
+  quality(model, bar)
   badge(model, bar)
   theme(model, bar)
   const error = make("refused", root)

@@ -13,6 +13,11 @@ const STYLE = `
 .wb .tag { padding:2px 0 2px 6px; border-radius:2px; box-sizing:border-box; white-space:nowrap; font-size:11.5px }
 .wb .read { background:var(--panel); color:var(--text) }
 .wb .last { color:#fff; font-weight:600 } .wb .last small { display:block; font-size:10.5px; font-weight:400; opacity:.9 }
+.wb .strip { height:8px } .wb .zone { text-align:right; font-size:10.5px; line-height:14px; opacity:.9; text-shadow:0 0 2px var(--background),0 0 2px var(--background) }
+.wb .hollow { border:1px solid currentColor; background:repeating-linear-gradient(135deg,var(--background) 0 3px,currentColor 3px 4.5px) }
+.wb .tip { display:flex; flex-wrap:wrap; gap:0 9px; padding:5px 10px; border-radius:5px; background:var(--card); border:1px solid var(--border); box-shadow:0 2px 10px #0005; font-size:11.5px; max-width:min(460px,96%); z-index:3 }
+.wb .tip i { font-style:normal; color:var(--muted); overflow-wrap:anywhere } .wb .tip b { font-weight:600 }
+.wb .last .flag { font-weight:600; opacity:1 }
 .wb .when { padding:2px 8px; border-radius:2px; background:var(--panel); white-space:nowrap; font-size:11.5px }
 .wb .legend { max-width:calc(100% - 70px); padding:7px 0 0 10px; text-shadow:0 0 3px var(--background),0 0 3px var(--background) }
 .wb .legend div { display:flex; flex-wrap:wrap; column-gap:9px }
@@ -39,8 +44,8 @@ const move = (el, x, y) => { el.style.transform = `translate(${x}px,${y}px)` }
 const quiet = {sync: false}
 
 class View {
-  constructor({source, figures, x_range, y_ranges, volume_range, spec}) {
-    Object.assign(this, {source, figures, x: x_range, ys: y_ranges, volume: volume_range, spec})
+  constructor({source, zones, figures, x_range, y_ranges, volume_range, spec}) {
+    Object.assign(this, {source, zones, figures, x: x_range, ys: y_ranges, volume: volume_range, spec})
     this.panes = figures.map(() => null)
     this.auto = figures.map(() => true)
     this.follow = spec.follow
@@ -94,7 +99,7 @@ class View {
     pane.h = make("h", box)
     pane.legend = make("legend", box)
     pane.tag = i == 0 ? make("tag last", box) : null
-    if (pane.tag) { pane.price = make("", pane.tag, "span"); pane.timer = make("", pane.tag, "small") }
+    if (pane.tag) { pane.price = make("", pane.tag, "span"); pane.timer = make("", pane.tag, "small"); pane.flag = make("flag", pane.tag, "small"); pane.flag.textContent = "incomplete" }
     pane.read = make("tag read", box)
     pane.when = i == this.figures.length - 1 ? make("when", box) : null
     if (i == 0) {
@@ -211,6 +216,8 @@ class View {
       const reach = i == 0 ? high - low : Infinity
       const [least, most] = [low - reach, high + reach]
       for (const curve of spec.curves) {
+        if (curve.bars && low > 0) low = 0
+        if (curve.bars && high < 0) high = 0
         // A curve far away, such as a session's VWAP after a jump, must not flatten candles.
         const before = [low, high]
         take(this.data[curve.column])
@@ -284,7 +291,10 @@ class View {
     for (const pane of this.panes) {
       this.drawCross(pane, empty)
       this.drawLegend(pane, empty)
+      drawStrip(this, pane)
     }
+    drawHollow(this, first)
+    drawNames(this, first)
     this.drawPrice(first, empty)
     const {bottom, right} = first.view.frame.bbox
     first.live.style.right = first.box.clientWidth - right + 12 + "px"
@@ -319,7 +329,8 @@ class View {
     pane.tag.style.width = pane.box.clientWidth - right - 1 + "px"
     text(pane.price, number(this.data.close[k], this.meta.decimals))
     this.tickTimer(pane, k)
-    const height = pane.timer.hidden ? 20 : 34
+    pane.flag.hidden = !pane.incomplete
+    const height = 20 + 14 * !pane.timer.hidden + 14 * !pane.flag.hidden
     move(pane.tag, right + 1, Math.round(Math.min(bottom - height, Math.max(top, y - 10))))
   }
 
@@ -348,7 +359,7 @@ class View {
     if (pane.when) {
       text(pane.when, fullLabel(this.wallAt(x), this.meta.seconds))
       const half = pane.when.offsetWidth / 2
-      move(pane.when, Math.min(right - 2 * half, Math.max(left, sx - half)), bottom + 3)
+      move(pane.when, Math.min(right - 2 * half, Math.max(left, sx - half)), bottom + 3 + this.spec.strip)
     }
     if (!here) return
     pane.h.style.width = right - left + "px"
@@ -414,7 +425,7 @@ class View {
       const cell = make("", row, "span")
       make("", cell, "i").textContent = curve.label + " "
       const value = make("", cell, "span")
-      value.style.color = curve.color
+      value.style.color = curve.bars ? "var(--text)" : curve.color
       parts.curves.push([curve, value])
     }
     return parts
