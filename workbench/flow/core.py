@@ -114,7 +114,6 @@ class Core:
         )
         if make_archive is not None and config.fill_gaps:
             self.mending.open(make_archive)
-        self.wishes.whole = self.mending.whole
         self.past = Past(
             self.pipeline, self.board, self.mending, self.wishes, store, config, clock, make_archive
         )

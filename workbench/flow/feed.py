@@ -19,15 +19,17 @@ from workbench.config import Settings, settings
 from workbench.errors import ConnectError, FeedClosedError, UnknownSymbolError
 from workbench.flow.core import Core
 from workbench.flow.health import Event, Health
+from workbench.flow.joint import History
 from workbench.flow.loop import LoopThread
 from workbench.flow.mending import MakeArchive
+from workbench.flow.playback import sources
 from workbench.flow.window import Window
 from workbench.flow.wishes import check_channels
 from workbench.gate import Quarantine
+from workbench.history.coordinator import Coordinator
 from workbench.history.coverage import Coverage
 from workbench.net.replay import Replayed
 from workbench.sources.source import Source
-from workbench.sources.spliced import SPLICED, SplicedSource
 from workbench.store.frames import dataframe, quote_frame
 from workbench.store.store import Store
 from workbench.symbols import SymbolTable, canonical, canonicals
@@ -188,9 +190,8 @@ class Feed:
         -------
         DataFrame
             Indexed by the UTC time of the start; open, high, low, close, volume, vwap, count,
-            revision and state (1 forming, 2 closed, 3 revised) among its columns. Of time bars
-            of a live feed `complete` tells whether all trades of a bar so far are known to have
-            come: not where a connection was lost and the hole is not filled yet.
+            revision, state (1 forming, 2 closed, 3 revised) and origin (1 made by the provider).
+            Of time bars of a live feed `complete` tells whether all of a bar so far has come.
 
         Raises
         ------
@@ -203,7 +204,7 @@ class Feed:
         rows = rows if last is None else rows[max(0, len(rows) - last) :]
         frame = dataframe("bar", rows)
         if isinstance(tf, Timeframe) and self._core.live:
-            frame["complete"] = self._core.mending.whole(name, rows["time"], tf.ns)
+            frame["complete"] = self._core.mending.whole(name, rows["time"], tf.ns) | rows["origin"]
         return frame
 
     def trades(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
@@ -219,8 +220,6 @@ class Feed:
     def prices(self) -> pd.DataFrame:
         """Return last price, quote and the day so far of every symbol, a row each."""
         return pd.DataFrame(self._call(self._core.prices))
-
-    # -- for screens and listeners ---------------------------------------------------
 
     def watch(
         self,
@@ -243,8 +242,7 @@ class Feed:
         tf = bar_kind(timeframe)
         for indicator in indicators:
             indicator.prepare()  # compiled in this thread rather than in the feed's
-        window: Window = self._call(lambda: self._core.watch(name, tf, indicators))
-        return window
+        return self._call(lambda: self._core.watch(name, tf, indicators))  # type: ignore[no-any-return]
 
     def unwatch(self, window: Window) -> None:
         """Give a window back; what nobody watches costs nothing."""
@@ -257,8 +255,7 @@ class Feed:
         Parameters
         ----------
         kind : str
-            "trade", "quote", "bar" (closed and revised), "provider_bar" or "status".
-
+            "trade", "quote", "bar" (closed and revised), "provider_bar", "warmup" or "status".
             Sinks run in the feed's thread: be quick there. One that raises is counted.
         """
         if kind not in self._core.pipeline.streams:
@@ -280,6 +277,16 @@ class Feed:
     def coverage(self) -> Coverage:
         """What is known of each series, and when: received, backfilled, in doubt, missing."""
         return self._core.mending.coverage
+
+    @property
+    def history(self) -> History:
+        """Bars of the provider before ours: ``feed.history("BTC-USD", "1m", bars=500)``."""
+        return History(lambda *wish: self._call(lambda: self._core.history(*wish)))
+
+    @property
+    def warmups(self) -> Coordinator | None:
+        """What runs the named fetches of a symbol's past; None for a feed without a provider."""
+        return self._core.past.warmups
 
     def events(self, n: int = 50) -> list[Event]:
         """Return what happened to the feed lately, newest first."""
@@ -348,12 +355,7 @@ class Feed:
             raise ValueError(f"speed must be above zero, not {speed!r}")
         tfs = each(timeframes)
         reader = TapeReader(tape)
-
-        def source(name: str, market: str) -> Source:
-            if name == SPLICED:
-                return SplicedSource(self.table)
-            return self._make_source(market, self.table)
-
+        source = sources(self._make_source, self.table)
         self._call(lambda: self._core.follow(tfs))
         return self._loop.submit(self._core.play(reader, source, speed, on_progress))
 
@@ -369,11 +371,9 @@ class Feed:
                 self._on_close()
 
     def __enter__(self) -> Feed:
-        """Return the feed."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close it."""
         self.close()
 
     def _call(self, function: Callable[[], Any]) -> Any:
@@ -384,7 +384,7 @@ class Feed:
     def _known(self, symbol: str) -> str:
         name = canonical(symbol)
         if name not in self._core.subscriptions:
-            have = ", ".join(list(self._core.subscriptions)[:10]) or "nothing yet"
+            have = ", ".join(self.symbols()[:10]) or "nothing yet"
             text = f"not subscribed to {name}: call feed.subscribe({name!r}) first; there is {have}"
             raise UnknownSymbolError(text, symbol=name)
         return name

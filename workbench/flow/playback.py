@@ -15,10 +15,12 @@ from workbench.net.delivery import Deliver
 from workbench.net.replay import Replayed, replay
 from workbench.records import Batch
 from workbench.sources.source import Source
+from workbench.sources.spliced import SPLICED, SplicedSource
+from workbench.symbols import SymbolTable
 from workbench.tape import TapeReader
 from workbench.timeframes import Timeframe
 
-__all__ = ["follow", "play"]
+__all__ = ["follow", "play", "sources"]
 
 
 def follow(
@@ -34,6 +36,17 @@ def follow(
         wishes.meet(batch.rows["symbol"], batch.kind, tfs)
 
     return [pipeline.branch(kind, "symbols").sink(meet) for kind in ("trade", "quote")]
+
+
+def sources(
+    make_source: Callable[[str, SymbolTable], Source], table: SymbolTable
+) -> Callable[[str, str], Source]:
+    """Return what makes the source of a channel of a tape, by its name and market."""
+
+    def source(name: str, market: str) -> Source:
+        return SplicedSource(table) if name == SPLICED else make_source(market, table)
+
+    return source
 
 
 async def play(

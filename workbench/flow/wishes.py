@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from workbench.errors import WorkbenchError
 from workbench.flow.board import Board
@@ -13,13 +14,14 @@ from workbench.flow.graph import Pipeline
 from workbench.flow.keeper import Keeper
 from workbench.flow.prices import DAY
 from workbench.flow.recent import Recent
+from workbench.flow.seam import newer, seam
 from workbench.records import Rows, empty
 from workbench.sources.source import Topic
 from workbench.store.store import Store
 from workbench.symbols import asset_class
 from workbench.timeframes import Timeframe
 
-__all__ = ["CHANNELS", "Subscription", "Wishes", "check_channels"]
+__all__ = ["CHANNELS", "PAST", "Subscription", "Wishes", "check_channels"]
 
 CHANNELS = ("trade", "quote", "bar:1s", "bar:1m")
 
@@ -59,6 +61,11 @@ class Wishes:
         What writes into it.
     want : callable
         ``want(market, topics)`` is told the whole set of topics of a market.
+
+    Attributes
+    ----------
+    whole : callable
+        ``whole(symbol, starts, length)`` tells which of our own bars have all of their trades.
     """
 
     def __init__(
@@ -72,6 +79,9 @@ class Wishes:
     ) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.live = True
+        self.whole: Callable[[str, npt.NDArray[np.int64], int], npt.NDArray[np.bool_]] = (
+            lambda name, starts, length: np.ones(len(starts), np.bool_)
+        )
         self._pipeline = pipeline
         self._table = pipeline.table
         self._board = board
@@ -125,13 +135,25 @@ class Wishes:
         return min(starts, default=time)
 
     def stored(self, name: str, tf: Timeframe) -> Rows:
-        """Return the newest stored bars of a series: its past."""
+        """Return the newest stored bars of a series, its past: ours, and where those are not
+        whole, the provider's.
+        """
+        own, provider = self._stored(name, tf, 0), empty("bar")
+        if self.live:
+            provider = self._stored(name, tf, 1)
+        if not len(provider):
+            return own
+        return seam(own, self.whole(name, own["time"], tf.ns), provider)
+
+    def _stored(self, name: str, tf: Timeframe, origin: int) -> Rows:
         if self._store is None:
             return empty("bar")
         if self._keeper is not None:
             self._keeper.settle()
         last = PAST * self._board.capacity
-        return self._store.rows("bar", name, timeframe=tf, last=last, origin=0, table=self._table)
+        return self._store.rows(
+            "bar", name, timeframe=tf, last=last, origin=origin, table=self._table
+        )
 
     def _begin(self, name: str, tfs: Sequence[Timeframe]) -> None:
         number = self._table.id(name)
@@ -144,9 +166,30 @@ class Wishes:
         past = self._past(name, number, new)
         for tf in dict.fromkeys(new):
             trades = past[past["time"] >= self._whole(number, tf, past)]
-            base = self._board.base(number, tf)
-            known = None if base is None else base.window.closed()
+            known = self._told(name, tf, trades, self._known(name, number, tf))
             self._pipeline.add_timeframes(name, [tf], trades, known)
+
+    def _told(self, name: str, tf: Timeframe, trades: Rows, known: Rows | None) -> Rows | None:
+        """Return known bars, and those of the store before them that are of these trades too."""
+        if known is None or not len(known) or not len(trades) or self._store is None:
+            return known
+        start, end = tf.start(int(trades["time"].min())), int(known["time"][0])
+        if end <= start:
+            return known
+        older = self._store.rows(
+            "bar", name, timeframe=tf, start=start, end=end, origin=0, table=self._table
+        )
+        return np.concatenate([older, known])
+
+    def _known(self, name: str, number: int, tf: Timeframe) -> Rows | None:
+        """Return our own bars of a series that were told before; those of the provider are not."""
+        base = self._board.base(number, tf)
+        if base is None:
+            return None
+        shown = base.window.closed()
+        own = shown[shown["origin"] == 0]
+        # Of ours those are not shown that are not whole, where the provider's are.
+        return own if len(own) == len(shown) else newer(self._stored(name, tf, 0), own)
 
     def _past(self, name: str, number: int, tfs: Sequence[Timeframe]) -> Rows:
         """Return the trades at hand; before the first of this process, those of the store.

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.calendar import market_session
 from workbench.clock import Clock
 from workbench.history.archive import Archive
-from workbench.history.barloader import BarLoader
+from workbench.history.barloader import BarLoader, Loaded
 from workbench.history.sharedbars import SharedBars
 from workbench.history.warmevents import Outbox, WarmupEvent
 from workbench.history.warmresults import Result, Status
@@ -271,6 +271,16 @@ class Coordinator:
         frame = dataframe("bar", loaded.rows[-bars_needed:])
         frame.attrs["stale"] = "" if loaded.error is None else loaded.error.message
         return frame
+
+    def load(self, symbol: str, call: Call, *, since: float | None = None) -> dict[str, Loaded]:
+        """Return the series of a call by timeframe, shared with the warm-ups; waits for them.
+
+        Parameters
+        ----------
+        symbol, call, since
+            As of :meth:`~workbench.history.barloader.BarLoader.load`.
+        """
+        return self._means.loader.load(canonical(symbol), call, since=since)
 
     def close(self) -> None:
         """Let go of what waits, and wait for what is on its way; a second call does nothing.
