@@ -281,8 +281,10 @@ class BarBuilder:
         own["symbol"] = 0
         bars = other.add(own)
         if until is not None:
+            shift = other._head["shift"].copy()
             other._head["shift"] = 0  # the clock of the market itself
             bars = np.concatenate([bars, other.advance(until + self.lateness)])
+            other._head["shift"] = shift
         bars["symbol"] = symbol
         for late in other.overdue:
             late.trade["symbol"] = symbol
@@ -298,6 +300,7 @@ class BarBuilder:
             # The last trade of all is the close of every newest bar.
             for name in ("time", "sequence", "price"):
                 head[name] = young[name]
+        head["shift"] = max(head["shift"][0], young["shift"])
         head["dirty"] += anew
         kernel.adopt(
             self._head, self._now, self._slots, self._tfs, symbol, self.timeframes.index(tf),
@@ -364,6 +367,16 @@ class BarBuilder:
         j = self.timeframes.index(tf)
         out = np.zeros(int(self._tfs["ring"][j]) + 1, BAR)
         return out[: kernel.form(self._head, self._now, self._slots, self._tfs, symbol, j, out)]
+
+    def kept(self, name: Timeframe | str) -> int:
+        """Return how many bars of a timeframe stay at hand for late trades, the newest included.
+
+        Raises
+        ------
+        ValueError
+            If it is not built.
+        """
+        return int(self._tfs["ring"][self.timeframes.index(timeframe(name))])
 
     def touched(self, symbol: int) -> bool:
         """Tell whether a symbol had trades since this was last asked."""
