@@ -9,4 +9,5 @@ from workbench.plots.monitor import Monitor
 
 pn.extension()
 
-Monitor(shared_feed()).servable()
+feed = shared_feed()
+Monitor(feed, warmups=feed.warmups).servable()

@@ -43,6 +43,7 @@ def connect(
     tape: str | Path | None = None,
     config: Settings | None = None,
     simulator: dict[str, Any] | RunningSimulator | None = None,
+    history: int = 0,
     **given: Any,
 ) -> Feed:
     """Return a feed of a provider.
@@ -61,6 +62,10 @@ def connect(
         One that runs already and is not stopped with the feed, or options of a new one:
         `seed`, `rate`, `trades`, `head_start` ... (see
         :class:`~workbench.sim.run.SimulatorOptions`).
+    history : int
+        Closed bars to have in every series that is watched: where ours do not reach, the
+        provider's are put in front. 0 begins with ours; see :attr:`Feed.history
+        <workbench.flow.feed.Feed.history>`.
     **given
         Settings that win over the environment, such as `api_key` or `window_bars`.
 
@@ -94,7 +99,7 @@ def connect(
             store = opened.enter_context(open_store(store, durability=config.durability))
         writer = None if tape is None else opened.enter_context(TapeWriter(tape))
         _warmed()
-        return Feed(
+        feed = Feed(
             make_source,
             config=config,
             store=store,
@@ -102,6 +107,9 @@ def connect(
             make_archive=make_archive,
             on_close=opened.close,
         )
+        opened.callback(feed.close)
+        feed.history.always(history)
+        return feed
     except BaseException:
         opened.close()
         raise

@@ -13,7 +13,10 @@ from workbench.flow.feed import Feed
 from workbench.symbols import CRYPTO, STOCKS
 from workbench.timeframes import Timeframe, timeframe
 
-__all__ = ["TIMEFRAMES", "begin", "share", "shared_feed"]
+__all__ = ["HISTORY", "TIMEFRAMES", "begin", "share", "shared_feed"]
+
+#: Closed bars that series on pages begin with.
+HISTORY = 500
 
 #: Timeframes that pages offer from the start.
 TIMEFRAMES: tuple[Timeframe, ...] = tuple(
@@ -59,6 +62,6 @@ def begin(provider: str, symbols: Sequence[str] = (), **options: Any) -> Feed:
     if provider == "sim" and not symbols:
         # Both markets begin together, with some past.
         options = {"simulator": {"wait_for": 2, "head_start": 1000.0}, **options}
-    feed = connect(provider, **options)
+    feed = connect(provider, **{"history": HISTORY, **options})
     feed.subscribe(symbols or (*CRYPTO, *STOCKS), TIMEFRAMES, timeout=None)
     return feed

@@ -112,7 +112,9 @@ def serve_feed(
     share(feed)
     try:
         origins = [f"{name}:{port}" for name in {host, "127.0.0.1", "localhost"}]
-        pages = {"/monitor": lambda: Monitor(feed, timeframe=timeframe).page()}
+        pages = {
+            "/monitor": lambda: Monitor(feed, timeframe=timeframe, warmups=feed.warmups).page()
+        }
         application = create_app(feed, pages, origins=origins)
         with warming():
             serve(application, listener, on_ready=ready)

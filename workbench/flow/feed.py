@@ -281,7 +281,7 @@ class Feed:
     @property
     def history(self) -> History:
         """Bars of the provider before ours: ``feed.history("BTC-USD", "1m", bars=500)``."""
-        return History(lambda *wish: self._call(lambda: self._core.history(*wish)))
+        return History(lambda *w: self._call(lambda: self._core.history(*w)), self._core.past)
 
     @property
     def warmups(self) -> Coordinator | None:

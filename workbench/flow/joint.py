@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from workbench.flow.pastloader import Brought
 from workbench.records import Rows, empty
+from workbench.symbols import canonical
 from workbench.timeframes import Timeframe, timeframe
 
-__all__ = ["History", "Joined", "Joint"]
+__all__ = ["MOST", "Defaulted", "History", "Joined", "Joint"]
+
+#: Bars of history for one series.
+MOST = 50_000
+
+
+class Defaulted(Protocol):
+    """What knows how many bars of history every series gets."""
+
+    default: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,15 @@ class History:
     ----------
     want : callable
         ``want(symbol, timeframe, bars)``, from any thread.
+    past : Past
+        Of the feed.
     """
 
-    def __init__(self, want: Callable[[str, Timeframe, int], Future[Joined]]) -> None:
+    def __init__(
+        self, want: Callable[[str, Timeframe, int], Future[Joined]], past: Defaulted
+    ) -> None:
         self._want = want
+        self._past = past
 
     def __call__(
         self, symbol: str, tf: str | int | Timeframe = "1m", *, bars: int = 500
@@ -123,6 +139,18 @@ class History:
         ValueError
             If the number of bars is out of range.
         """
-        if not 1 <= bars <= 50_000:
-            raise ValueError(f"bars is 1 to 50,000, not {bars}")
-        return self._want(symbol, timeframe(tf), bars)
+        if not 1 <= bars <= MOST:
+            raise ValueError(f"bars is 1 to {MOST:,}, not {bars}")
+        return self._want(canonical(symbol), timeframe(tf), bars)
+
+    def always(self, bars: int) -> None:
+        """Put so many bars in front of every series that is watched from now on.
+
+        Parameters
+        ----------
+        bars : int
+            0 for none, to 50,000.
+        """
+        if not 0 <= bars <= MOST:
+            raise ValueError(f"bars is 0 to {MOST:,}, not {bars}")
+        self._past.default = bars
