@@ -10,13 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from workbench.bars.batchbars import time_bars
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
+from workbench.history.archive import open_archive
+from workbench.history.fetch import fetch_rows
+from workbench.history.request import request
 from workbench.records import Rows
 from workbench.sim.run import RunningSimulator, start_simulator
+from workbench.store.coverage import OPEN
 from workbench.store.store import Store, open_store
 
 __all__ = ["FAULTS", "SYMBOLS", "Verdict", "chaos"]
@@ -26,6 +28,7 @@ SYMBOLS = (
     *("LTC-USD", "XRP-USD", "ADA-USD", "DOT-USD", "LINK-USD"),
     *("AAPL", "GOOGL", "TSLA", "SPY", "QQQ", "NVDA", "META", "AMZN", "MSFT", "IBM"),
 )
+_MINUTE = 60 * 10**9
 TIMEFRAMES = ("1s", "1m", "5m")
 #: Every kind of fault that a client can recover from. Left out are those that no client can
 #: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
@@ -39,7 +42,13 @@ FAULTS = (
     *("unknown:what=event", "unknown:what=status", "wrong", "wrong:field=symbol", "units:unit=s"),
     *("units:unit=us", "units:unit=ns", "skew:seconds=60", "crossed", "duplicate:how=frame"),
     *("duplicate:how=later", "reorder", "late:seconds=2", "hello:how=close", "hello:how=garbage"),
-    *("login:how=garbage", "refuse:status=503", "rest-throttle", "rest-error", "rest-error:status=503"),
+    *(
+        "login:how=garbage",
+        "refuse:status=503",
+        "rest-throttle",
+        "rest-error",
+        "rest-error:status=503",
+    ),
     *("rest-slow:seconds=0.3", "rest-cut", "rest-garble:how=half", "rest-garble:how=html"),
     *("rest-garble:how=empty", "rest-garble:how=no-results", "rest-pages:how=loop"),
     "rest-pages:how=overlap",
@@ -63,6 +72,10 @@ class Verdict:
         That differ from those of the provider's trades.
     flat_bars : int
         Bars without a trade.
+    wrong_prices : int
+        Trades stored with another price or size than the provider's.
+    provider_bars, wrong_provider_bars : int
+        Minute bars the provider serves, and those that the store has otherwise or not at all.
     open_holes : int
         Ranges still in doubt, or given up.
     errors : Counter
@@ -82,6 +95,9 @@ class Verdict:
     bars: int = 0
     wrong_bars: int = 0
     flat_bars: int = 0
+    wrong_prices: int = 0
+    provider_bars: int = 0
+    wrong_provider_bars: int = 0
     open_holes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
@@ -93,6 +109,7 @@ class Verdict:
         """Whether nothing is lost, doubled or invented, and nothing stayed behind."""
         bad = (
             *(self.missing, self.duplicate, self.invented, self.wrong_bars, self.flat_bars),
+            *(self.wrong_prices, self.wrong_provider_bars),
             *(self.open_holes, self.errors.total(), len(self.left)),
         )
         return self.trades > 0 and self.bars > 0 and not any(bad)
@@ -126,22 +143,23 @@ def chaos(
         with feed:
             feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
             feed.wait(timeout=60, count=50, whole=True)
-            start = time.time_ns()
+            start = time.time_ns() // 10**6 * 10**6
             for _ in range(faults):
                 name, _, rest = dice.choice(FAULTS).partition(":")
                 given = dict(part.split("=") for part in rest.split(",") if part)
                 simulator.faults.on(name, **{k: _number(v) for k, v in given.items()}, count=1)
                 time.sleep(seconds / faults * dice.uniform(0.2, 1.8))
             simulator.faults.clear()
-            end = time.time_ns()
-            _settle(feed, simulator, path, start, end)
+            end = time.time_ns() // 10**6 * 10**6
+            known = _settle(feed, simulator, path, start, end)
             verdict.struck = Counter(simulator.faults.counts())
             verdict.errors = Counter(feed.health.errors)
             assert feed.health.conserved()
         with open_store(path, mode="ro") as store:
             for symbol in SYMBOLS:
                 truth = simulator.trades(symbol, start, end)
-                _judge(verdict, store, symbol, truth, start, end)
+                _judge(verdict, store, symbol, truth, known[symbol], start, end)
+                _judge_provider(verdict, store, simulator, symbol, start, end)
     gc.collect()
     time.sleep(0.05)
     verdict.left = [t.name for t in threading.enumerate() if t.ident not in before and t.is_alive()]
@@ -156,33 +174,52 @@ def _number(text: str) -> str | float:
         return text
 
 
-def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end: int) -> None:
-    """Wait until what came late up to a time has come, and every hole is filled."""
-    # Late reports of that time take up to 90 s: what the provider tells by now must be there.
+_Known = dict[str, set[tuple[int, int]]]
+
+
+def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end: int) -> _Known:
+    """Wait until what the provider tells by now has come and every hole is filled; return it.
+
+    What it tells later of that time, as late reports, may come or not.
+    """
     wanted = {symbol: set(_ids(simulator.trades(symbol, start, end))) for symbol in SYMBOLS}
     patience = time.monotonic() + 120
     with open_store(path, mode="ro") as store:
         while time.monotonic() < patience:
             feed.wait(timeout=120, whole=True)
-            held = {symbol: set(_ids(store.rows("trade", symbol, start=start, end=end))) for symbol in SYMBOLS}
+            held = {
+                symbol: set(_ids(store.rows("trade", symbol, start=start, end=end)))
+                for symbol in SYMBOLS
+            }
             if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS):
-                return
+                break
             time.sleep(0.25)
+    return wanted
 
 
 def _ids(rows: Rows) -> list[tuple[int, int]]:
-    return list(zip(rows["time"].tolist(), rows["id"].tolist(), strict=True))
+    # On the wire times have whole ms.
+    return list(zip((rows["time"] // 10**6).tolist(), rows["id"].tolist(), strict=True))
 
 
 def _judge(
-    verdict: Verdict, store: Store, symbol: str, truth: Rows, start: int, end: int
+    verdict: Verdict,
+    store: Store,
+    symbol: str,
+    truth: Rows,
+    known: set[tuple[int, int]],
+    start: int,
+    end: int,
 ) -> None:
     stored = store.rows("trade", symbol, start=start, end=end)
     ours, theirs = _ids(stored), set(_ids(truth))
-    verdict.trades += len(theirs)
+    verdict.trades += len(known)
     verdict.duplicate += len(ours) - len(set(ours))
-    verdict.missing += len(theirs - set(ours))
+    verdict.missing += len(known - set(ours))
     verdict.invented += len(set(ours) - theirs)
+    said = dict(zip(_ids(truth), truth[["price", "size"]].tolist(), strict=True))
+    told = zip(ours, stored[["price", "size"]].tolist(), strict=True)
+    verdict.wrong_prices += sum(said.get(row, ps) != ps for row, ps in told)
     for name in TIMEFRAMES:
         clean = time_bars(stored, name)
         step = int(clean["timeframe"][0]) * 10**9 if len(clean) else 1
@@ -198,7 +235,28 @@ def _judge(
         )
     marks = store.intervals(symbol)
     verdict.open_holes += sum(
-        one.state in ("doubt", "missing") and one.start < end and one.end > start
-        for series, one in marks
-        if series.kind == "trade"
+        one.state in ("doubt", "missing")
+        and one.ready != OPEN
+        and one.start < end
+        and one.end > start
+        for _, one in marks
+    )
+
+
+def _judge_provider(
+    verdict: Verdict, store: Store, simulator: RunningSimulator, symbol: str, start: int, end: int
+) -> None:
+    """Compare the minute bars that came with those that the provider serves now."""
+    first, last = -(-start // _MINUTE) * _MINUTE, end // _MINUTE * _MINUTE
+    if first >= last:
+        return
+    with open_archive(simulator.rest_url) as archive:
+        wish = request(symbol, "1m", start=first, end=last)
+        theirs = fetch_rows(archive, wish)
+    ours = store.rows("bar", symbol, timeframe="1m", start=first, end=last, origin=1)
+    fields = ["time", "open", "high", "low", "close", "volume"]
+    verdict.provider_bars += len(theirs)
+    verdict.wrong_provider_bars += len(
+        {tuple(row) for row in theirs[fields].tolist()}
+        ^ {tuple(row) for row in ours[fields].tolist()}
     )

@@ -26,6 +26,8 @@ _BAR_MARGIN = 10 * _SECOND
 #: No provider's clock is further ahead of ours than this; what seems so is a bad time.
 _AHEAD = 2 * _SECOND
 _NEVER = -(1 << 62)
+#: Seconds after which a subscription without data is taken to be of a quiet market.
+_QUIET = 3.0
 #: Refusals that lose nothing of a series we know.
 _HARMLESS = frozenset({"unknown-event"})
 
@@ -49,7 +51,8 @@ class _Market:
     last: int = _NEVER  # receipt of the newest frame
     shift: int = _NEVER  # greatest (event time - receipt) seen
     connections: int = 0
-    refused: int = 0
+    waiting: set[Series] = field(default_factory=set)  # subscribed to, without data so far
+    waits: float = 0.0  # since when, monotonic seconds
 
 
 class Continuity:
@@ -70,6 +73,8 @@ class Continuity:
         ``settled(mark)``: whether all of that is stored.
     failed : callable
         Told what the store answered when it could not take a word; it is said again later.
+    on_live : callable
+        ``on_live(series, at)``: told which series are received from which time on.
     """
 
     def __init__(
@@ -81,9 +86,11 @@ class Continuity:
         mark: Callable[[], int],
         settled: Callable[[int], bool],
         failed: Callable[[StoreError], None],
+        on_live: Callable[[Sequence[Series], int], None],
     ) -> None:
         self.ledger = ledger
         self._failed = failed
+        self._on_live = on_live
         # What could not be written down yet, in order: a full disk must not stop the feed.
         self._unsaid: deque[Callable[[], object]] = deque()
         self._table = table
@@ -112,29 +119,46 @@ class Continuity:
         received = rows["received"]
         market = asset_class(self._table.name(int(rows["symbol"][-1])))
         of = self._markets.get(market)
-        if of is not None and int(received[-1]) > 0:
-            shift = int((rows["time"] - received).max())
-            if of.shift < shift <= _AHEAD:
-                of.shift = shift
+        if of is None or int(received[-1]) <= 0:
+            return
+        shift = int((rows["time"] - received).max())
+        if shift > _AHEAD:
+            return
+        if of.waiting:  # the first data of a connection tell what time it is in the market
+            of.shift = shift
+            self._begin(market, of)
+        elif shift > of.shift:
+            of.shift = shift
 
     def subscribed(self, source: str, market: str, topics: Iterable[Topic]) -> list[Series]:
-        """Take note that topics are being sent from now on; return those that were not."""
+        """Take note that topics are being sent from now on; return those that were not.
+
+        They count as received from the first data on, or after some seconds without any.
+        """
         of = self._of(source, market)
         new = [series_of(source, topic) for topic in sorted(topics) if self._kept(topic)]
-        new = [one for one in new if one not in of.series]
-        if not new:
-            return []
+        new = [one for one in new if one not in of.series and one not in of.waiting]
+        if new:
+            of.waiting |= set(new)
+            of.waits = self._clock.monotonic()
+        return new
+
+    def _begin(self, market: str, of: _Market) -> None:
+        new, of.waiting = sorted(of.waiting), set()
         if not of.series:
             of.connections += 1
         name, at = f"{market} {of.connections}", self.now(market)
         self._say(lambda: self.ledger.live(new, at, connection=name))
         of.series = of.series | set(new)
-        return new
+        self._on_live(new, at)
 
     def lost(self, market: str, why: str) -> int:
         """Take note that the connection of a market is gone; return how many series it had."""
         of = self._markets.get(market)
-        if of is None or not of.series:
+        if of is None:
+            return 0
+        of.waiting = set()
+        if not of.series:
             return 0
         last = self._clock.now() if of.last == _NEVER else of.last
         since = last + self._shift(of) - _MARGIN
@@ -154,6 +178,7 @@ class Continuity:
         if of is None:
             return
         left = {series_of(of.source, topic) for topic in topics}
+        of.waiting &= left
         gone = of.series - left
         if gone:
             at = self.now(market)
@@ -206,6 +231,9 @@ class Continuity:
     def tick(self) -> None:
         """Prove what is stored by now, and note what came since; to be called once a second."""
         self._say(None)
+        for market, of in self._markets.items():
+            if of.waiting and self._clock.monotonic() - of.waits >= _QUIET:
+                self._begin(market, of)
         left = []
         for mark, proof in self._proofs:
             if self._settled(mark):

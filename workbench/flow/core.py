@@ -110,8 +110,9 @@ class Core:
         now = lambda: clock.now() if self.live else 0  # noqa: E731 - a replay has its tape's
         self.amender = Amender(self.pipeline, store, self._keeper, trades, self.board, config, now)
         self.mending = Mending(
-            self.pipeline, config, store, self._keeper, self._recent, clock, self.splice
-        )
+            self.pipeline, config, store, self._keeper, self._recent, clock, self.splice,
+            self.wishes.begun,
+        )  # fmt: skip
         if make_archive is not None and config.fill_gaps:
             self.mending.open(make_archive)
         self.past = Past(
@@ -242,7 +243,7 @@ class Core:
 
     def _subscribed(self, source: Source, topics: Iterable[Topic]) -> None:
         self.pipeline.builder.resume(self._numbers(source.market))
-        self.mending.subscribed(source, topics, self.wishes.begun)
+        self.mending.subscribed(source, topics)
 
     def _numbers(self, market: str) -> list[int]:
         topics = self.wishes.topics(market)

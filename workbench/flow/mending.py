@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeAlias
 
@@ -59,6 +59,8 @@ class Mending:
     clock : Clock
     splice : callable
         Takes fetched rows, in the feed's thread.
+    begun : callable
+        ``begun(symbol, time)``: the start of the bars that were forming at a time.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Mending:
         recent: Mapping[str, Recent],
         clock: Clock,
         splice: Callable[[Batch], None],
+        begun: Callable[[str, int], int],
     ) -> None:
         self._pipeline = pipeline
         self._config = config
@@ -78,6 +81,7 @@ class Mending:
         self._recent = recent
         self._clock = clock
         self._splice = splice
+        self._begun = begun
         self._loop = asyncio.get_running_loop()
         self.ledger = Ledger() if self._store is None else ledger_of(self._store, clock)
         self.continuity = Continuity(
@@ -88,6 +92,7 @@ class Mending:
             (lambda: 0) if keeper is None else keeper.mark,
             (lambda mark: True) if keeper is None else keeper.settled,
             lambda error: pipeline.health.failed("ledger", error),
+            self._live,
         )
         self._archive: Archive | None = None
         self._repair: Repair | None = None
@@ -176,30 +181,19 @@ class Mending:
 
     # -- what happens to the feed -------------------------------------------------------
 
-    def subscribed(
-        self, source: Source, topics: Iterable[Topic], begun: Callable[[str, int], int]
-    ) -> None:
-        """Take note of topics that are sent from now on.
+    def subscribed(self, source: Source, topics: Iterable[Topic]) -> None:
+        """Take note of all topics of a source that are sent from now on."""
+        self.continuity.subscribed(source.name, source.market, topics)
 
-        Parameters
-        ----------
-        source : Source
-        topics : iterable of Topic
-            All that are, of this source.
-        begun : callable
-            ``begun(symbol, time)``: the start of the bars that were forming at a time.
-        """
-        new = self.continuity.subscribed(source.name, source.market, topics)
+    def _live(self, new: Sequence[Series], at: int) -> None:
+        """Have the beginnings fetched of bars that were forming before anybody listened."""
         if self._repair is None:
             return
-        at = self.continuity.now(source.market)
         for one in new:
             if one.kind == "trade":
-                # The bars that form now began before anybody listened.
-                start = begun(one.symbol, at)
+                start = self._begun(one.symbol, at)
                 for low, high in gaps(self.ledger.intervals(one, start, at), start, at):
-                    why = "before the subscription"
-                    self.continuity.doubted([one], low, high, why)
+                    self.continuity.doubted([one], low, high, "before the subscription")
 
     def lost(self, market: str, why: str) -> bool:
         """Take note that a connection is gone; return whether anything came over it."""

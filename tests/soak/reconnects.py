@@ -1,0 +1,107 @@
+"""A feed that loses its connection again and again, and what stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from workbench.clock import SystemClock
+from workbench.config import settings
+from workbench.flow.feed import Feed
+from workbench.sim.run import start_simulator
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Source
+from workbench.symbols import SymbolTable
+
+__all__ = ["Grown", "reconnect_often"]
+
+
+class Hasty(SystemClock):
+    """The machine's clock for one who never waits long: delays of reconnects are cut short."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.005))
+
+
+@dataclass
+class Grown:
+    """What many reconnects left behind.
+
+    Attributes
+    ----------
+    reconnects : int
+    files, threads : int
+        More than before.
+    megabytes : float
+        Memory over the second half of them.
+    connections : int
+        Open at the simulator at the end.
+    seconds : float
+    """
+
+    reconnects: int
+    files: int
+    threads: int
+    megabytes: float
+    connections: int
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing stayed behind; a few MB are what allocators keep."""
+        return self.files <= 2 and self.threads <= 0 and self.connections <= 1
+
+
+def reconnect_often(times: int) -> Grown:
+    """Cut a feed's connection so often, each time after data came again."""
+    config = settings(api_key="k", reconnect="crypto")
+    process = psutil.Process(os.getpid())
+    with start_simulator(port=0, symbols=("BTC-USD",), rate=200.0, tick_seconds=0.01) as simulator:
+
+        def source(market: str, table: SymbolTable) -> Source:
+            return MassiveSource(market, base=simulator.url, key="k", table=table)
+
+        with Feed(source, config=config, clock=Hasty(), rng=random.Random(1)) as feed:
+            feed.subscribe("BTC-USD", ["1s"], channels=("trade",))
+            feed.wait("BTC-USD", timeout=60)
+            for _ in range(10):
+                _again(feed, simulator.drop)
+            gc.collect()
+            files, threads = process.num_fds(), threading.active_count()
+            middle, begun = 0, time.monotonic()
+            for n in range(times):
+                _again(feed, simulator.drop)
+                if n == times // 2:
+                    gc.collect()
+                    middle = process.memory_info().rss
+            gc.collect()
+            return Grown(
+                times,
+                process.num_fds() - files,
+                threading.active_count() - threads,
+                (process.memory_info().rss - middle) / 1e6,
+                simulator.connections(),
+                time.monotonic() - begun,
+            )
+
+
+def _again(feed: Feed, drop: Callable[[], None]) -> None:
+    before = feed.health.numbers()["trades_accepted"]
+    connected = sum(event.kind == "reconnected" for event in feed.events(1000))
+    drop()
+    patience = time.monotonic() + 20
+    while time.monotonic() < patience:
+        again = sum(event.kind == "reconnected" for event in feed.events(1000))
+        live = (again != connected or again > 300) and feed.health.state == "connected"
+        if live and feed.health.numbers()["trades_accepted"] != before:
+            return
+        time.sleep(0.002)
+    raise TimeoutError(f"no data after a reconnect: {feed!r}")
