@@ -25,8 +25,19 @@ CHUNK = 1024
 
 
 @nb.njit(cache=True, nogil=True)
-def _pairs(a, b, line, low):
+def _wider(a, b, line, low):
     """Write the lower or the higher of the values of two arrays."""
+    if low:
+        for k in range(len(line)):
+            line[k] = a[k] if a[k] < b[k] else b[k]
+    else:
+        for k in range(len(line)):
+            line[k] = a[k] if a[k] > b[k] else b[k]
+
+
+@nb.njit(cache=True, nogil=True)
+def _last(a, b, line, low):
+    """Do as `_wider` does, and take the sign of zeros away."""
     if low:
         for k in range(len(line)):
             line[k] = (a[k] if a[k] < b[k] else b[k]) + 0.0
@@ -52,17 +63,17 @@ def _together(close, line, first, length, low):
             return
         elif length < 4:
             wide = length - 1
-            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
-            _pairs(here, here[wide - 1 :], line[first : first + rows], low)
+            _wider(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            _last(here, here[wide - 1 :], line[first : first + rows], low)
         else:
-            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            _wider(close[begin:], close[begin + 1 :], here[: size - 1], low)
             wide = 2
             while 2 * wide <= length:
                 size_now = size - 2 * wide + 1
-                _pairs(here, here[wide:], there[:size_now], low)
+                _wider(here, here[wide:], there[:size_now], low)
                 here, there = there, here
                 wide *= 2
-            _pairs(here, here[length - wide :], line[first : first + rows], low)
+            _last(here, here[length - wide :], line[first : first + rows], low)
         first += rows
 
 
