@@ -27,7 +27,14 @@ LINE = [
 SHORT = 32
 
 #: Below this part of the sum of squares, what a line leaves is summed up value by value.
-CLOSE = 1e-4
+CLOSE = 1e-3
+
+#: Below this part of the sum of squares, what a line leaves is what rounding left: values of 53
+#: bits that are not on one line leave more.
+NOTHING = 2.0**-180
+
+#: Cuts a number in two halves of its digits.
+SPLIT = 134217729.0  # 2**27 + 1
 
 #: Rows whose sums are found before something is made of them.
 ROWS = 512
@@ -35,9 +42,26 @@ ROWS = 512
 _ONE = np.uint64(1)
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _sum_error(x, y, z):
+    """Return what z lacks of x + y (Knuth 1969)."""
+    other = z - x
+    return (x - (z - other)) + (y - other)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _high(x):
+    """Return the upper half of the digits of a number (Dekker 1971)."""
+    far = SPLIT * x
+    return far - (far - x)
+
+
 @nb.njit(cache=True, nogil=True)
-def _left_by(values, start, length):
-    """Return the sum of squares left by a line through `length` values from a place on."""
+def _rests(values, start, length, rests):
+    """Write what a line leaves of values, the line rounded but the rests as good as exact.
+
+    The rounding of each difference and product is found and added at the end.
+    """
     size = np.float64(length)
     middle = 0.5 * (size - 1.0)
     level = values[start + length - 1]
@@ -49,11 +73,47 @@ def _left_by(values, start, length):
         shared += (j - middle) * x
     mean = total / size
     slope = 12.0 * shared / (size * (size * size - 1.0))
-    rest = 0.0
+    high = _high(slope)
+    low = slope - high
     for j in range(length):
-        x = ((values[start + j] - level) - mean) - slope * (j - middle)
-        rest += x * x
-    return rest
+        place = j - middle
+        off = values[start + j] - level
+        left = off - mean
+        rise = slope * place
+        rest = left - rise
+        lost = _sum_error(values[start + j], -level, off) + _sum_error(off, -mean, left)
+        lost += _sum_error(left, -rise, rest)
+        # A place is at most 18 bits long, so products of half a slope with it are exact.
+        lost -= (high * place - rise) + low * place
+        rests[j] = rest + lost
+
+
+@nb.njit(cache=True, nogil=True)
+def _left_by(values, start, length, rests):
+    """Return the sum of squares left by a line through `length` values from a place on.
+
+    `rests` is room for as many. What a line leaves of the rests of a rounded line is what the
+    best line leaves of the values, and no digits are lost on the way.
+    """
+    _rests(values, start, length, rests)
+    size = np.float64(length)
+    middle = 0.5 * (size - 1.0)
+    total = 0.0
+    shared = 0.0
+    around = 0.0
+    for j in range(length):
+        total += rests[j]
+        shared += (j - middle) * rests[j]
+        off = values[start + j] - values[start + length - 1]
+        around += off * off
+    mean = total / size
+    slope = 12.0 * shared / (size * (size * size - 1.0))
+    left = 0.0
+    for j in range(length):
+        x = (rests[j] - mean) - slope * (j - middle)
+        left += x * x
+    # What is left by the rounding of the second line is nothing.
+    return left if left > NOTHING * around else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -71,7 +131,7 @@ def _left(ring, at, length, close, i, done):
         values[old + j] = ring[j]
     for j in range(done + 1):
         values[old + at + j] = close[i + j]
-    return _left_by(values, 0, length)
+    return _left_by(values, 0, length, np.empty(length))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -141,9 +201,10 @@ def _short_fits(values, length, fits, rows):
         fits[3, j] = spread if spread > 0.0 else 0.0
         fits[4, j] = -1.0 if close_by else rest
     if lost > 0:
+        rests = np.empty(length)
         for j in range(rows):
             if fits[4, j] < 0.0:
-                fits[4, j] = _left_by(values, j, length)
+                fits[4, j] = _left_by(values, j, length, rests)
 
 
 @nb.njit(cache=True, nogil=True)
