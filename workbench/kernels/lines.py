@@ -29,6 +29,9 @@ SHORT = 32
 #: Below this part of the sum of squares, what a line leaves is summed up value by value.
 CLOSE = 1e-3
 
+#: Below this part of the squared deviations it is summed up from rests without rounding.
+NEAR = 1e-7
+
 #: Below this part of the sum of squares, what a line leaves is what rounding left: values of 53
 #: bits that are not on one line leave more.
 NOTHING = 2.0**-180
@@ -167,6 +170,28 @@ def _add_pairs(values, outer, last, weight, fits, rows):
 
 
 @nb.njit(cache=True, nogil=True)
+def _left_by_all(values, length, fits, found, rows):
+    """Add up the squares of what lines leave of windows, pair by pair."""
+    last = length - 1
+    middle = 0.5 * last
+    half = length // 2
+    for outer in range(half):
+        weight = middle - outer
+        a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+        for j in range(rows):
+            k = np.uint64(j)
+            level, mean = values[c + k], fits[1, k]
+            rise = weight * fits[2, k]
+            x = ((values[a + k] - level) - mean) + rise
+            y = ((values[b + k] - level) - mean) - rise
+            found[k] += x * x + y * y
+    if length % 2 == 1:
+        for j in range(rows):
+            x = (values[half + j] - values[last + j]) - fits[1, j]
+            found[j] += x * x
+
+
+@nb.njit(cache=True, nogil=True)
 def _short_fits(values, length, fits, rows):
     """Find lines as `fits_of` does, of windows that lie in an array one after the other."""
     last = length - 1
@@ -185,6 +210,7 @@ def _short_fits(values, length, fits, rows):
             fits[1, j] += x
             fits[3, j] += x * x
     lost = 0
+    whole = len(fits) > 4
     for j in range(rows):
         total = fits[1, j]
         shared = fits[2, j]
@@ -194,17 +220,21 @@ def _short_fits(values, length, fits, rows):
         spread = around - total * mean
         rest = spread - slope * shared
         close_by = rest < CLOSE * around
-        lost += np.int64(close_by)
+        lost += np.int64(close_by and whole)
         fits[0, j] = values[last + j]
         fits[1, j] = mean
         fits[2, j] = slope
         fits[3, j] = spread if spread > 0.0 else 0.0
-        fits[4, j] = -1.0 if close_by else rest
+        if whole:
+            fits[4, j] = -1.0 if close_by else rest
     if lost > 0:
+        found = np.zeros(rows)
         rests = np.empty(length)
+        _left_by_all(values, length, fits, found, rows)
         for j in range(rows):
             if fits[4, j] < 0.0:
-                fits[4, j] = _left_by(values, j, length, rests)
+                near = found[j] <= NEAR * fits[3, j]
+                fits[4, j] = _left_by(values, j, length, rests) if near else found[j]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -212,7 +242,8 @@ def fits_of(s, close, i, stop, length, fits, values):
     """Find the lines that end in rows from `i` to `stop`.
 
     Written are, one below the other: a level, the mean above it, the slope, the sum of squared
-    deviations from the mean, and that of what the line leaves. `values` is room for short ones.
+    deviations from the mean, and, if there is a fifth row for it, that of what the line leaves.
+    `values` is room for short ones.
     """
     if length <= SHORT:
         lay(values, s["ring"], close, s[0]["at"], length, i, stop)
@@ -273,6 +304,7 @@ def _advance(s, close, i, run, length, fits, row):
     here = np.uint64(s[0]["at"])
     first, to = np.uint64(i), np.uint64(row)
     lost = False
+    whole = len(fits) > 4
     for j in range(run):
         k = np.uint64(j)
         here += _ONE
@@ -289,11 +321,12 @@ def _advance(s, close, i, run, length, fits, row):
         spread = around - total * mean
         rest = spread - slope * shared
         close_by = rest < CLOSE * around
-        lost |= close_by
+        lost |= close_by and whole
         fits[0, to + k] = level
         fits[1, to + k] = mean
         fits[2, to + k] = slope
         fits[3, to + k] = spread if spread > 0.0 else 0.0
-        fits[4, to + k] = -1.0 if close_by else rest
+        if whole:
+            fits[4, to + k] = -1.0 if close_by else rest
     s[0]["head"], s[0]["past"], s[0]["square"] = head, past, square
     return lost
