@@ -23,6 +23,9 @@ EXTREME = [
 #: Rows that are taken together at least, so that what lies between stays in cache.
 CHUNK = 1024
 
+#: Floats in a line of cache.
+LINE = 8
+
 
 @nb.njit(cache=True, nogil=True)
 def _wider(a, b, line, low):
@@ -51,8 +54,12 @@ def _together(close, line, first, length, low):
     """Write the extremes from a row on; the windows of all of them are in the column."""
     n = len(close)
     chunk = max(CHUNK, 4 * length)
-    here = np.empty(chunk + length)
-    there = np.empty(chunk + length)
+    # A wide load or store across two lines of cache costs twice, so both begin one.
+    reach = -(-(chunk + length) // LINE) * LINE
+    room = np.empty(2 * reach + LINE)
+    begin = (-(room.ctypes.data // 8)) % LINE
+    here = room[begin : begin + reach]
+    there = room[begin + reach : begin + 2 * reach]
     while first < n:
         rows = min(chunk, n - first)
         begin = first - length + 1
