@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def test_exact_lines(length: int) -> None:
         np.testing.assert_allclose(lines[:, 2], table["value"] - 1.5 * away, rtol=1e-12)
 
 
-NEAR = {
+NEAR: dict[str, Callable[[Floats], Floats]] = {
     "steep": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-4 * noise,
     "rounding only": lambda noise: 100.0 + np.arange(140) * 0.01,
     "last digits": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-12 * noise,
