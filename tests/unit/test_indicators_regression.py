@@ -147,9 +147,9 @@ def test_exact_lines(length: int) -> None:
         np.testing.assert_allclose(lines[:, 2], table["value"] - 1.5 * away, rtol=1e-12)
 
 
-NEAR: dict[str, Callable[[Floats], Floats]] = {
+NEAR: dict[str, Callable[[Floats], npt.NDArray[np.floating]]] = {
     "steep": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-4 * noise,
-    "rounding only": lambda noise: 100.0 + np.arange(140) * 0.01,
+    "rounding only": lambda noise: 100.0 + np.arange(140.0) * 0.01 + 0.0 * noise,
     "last digits": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-12 * noise,
     "far away": lambda noise: 1e9 + np.arange(140) / 7.0 + 1e-5 * noise,
     "cents": lambda noise: np.round(100.0 + 0.1 * np.cumsum(noise), 2),
