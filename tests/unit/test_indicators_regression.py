@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,8 +36,14 @@ def off(ours: Floats, theirs: Floats) -> float:
     there = ~np.isnan(theirs)
     if not there.any():
         return 0.0
+    endless = np.isinf(theirs)
+    assert np.array_equal(ours[endless], theirs[endless])
+    there &= ~endless
+    if not there.any():
+        return 0.0
     floor = 1e-3 * np.ptp(theirs[there]) + 1e-300
-    return float((np.abs(ours - theirs)[there] / np.maximum(np.abs(theirs[there]), floor)).max())
+    apart = np.abs(ours[there] - theirs[there])
+    return float((apart / np.maximum(np.abs(theirs[there]), floor)).max())
 
 
 def exact_line(values: list[float]) -> dict[str, float]:
@@ -53,6 +60,8 @@ def exact_line(values: list[float]) -> dict[str, float]:
     t = 0.0
     if n > 2 and rest:
         t = float(slope) / math.sqrt(rest / (n - 2) / across)
+    elif n > 2 and slope:
+        t = math.inf if slope > 0 else -math.inf
     return {
         "value": float(mean + slope * middle),
         "slope": float(slope),
@@ -122,9 +131,8 @@ def test_exact_lines(length: int) -> None:
     for k, name in enumerate(("value", "slope", "intercept", "r2")):
         assert off(ours[:, k], table[name]) < 1e-12, name
     if length > 2:
-        # What is left by a line that nearly fits is the difference of nearly equal numbers.
-        assert off(ours[:, 5], table["error"]) < 1e-10
-        assert off(ours[:, 4], table["t"]) < 1e-9
+        assert off(ours[:, 5], table["error"]) < 1e-12
+        assert off(ours[:, 4], table["t"]) < 1e-12
     ahead = made("forecast", length=length).values(close)[length - 1 :, 0]
     assert off(ahead, table["forecast"]) < 1e-12
     assert off(made("slope", length=length).values(close)[length - 1 :, 0], table["slope"]) < 1e-12
@@ -137,6 +145,29 @@ def test_exact_lines(length: int) -> None:
         assert off(lines[:, 3], table["slope"]) < 1e-12
         np.testing.assert_allclose(lines[:, 1], table["value"] + 1.5 * away, rtol=1e-12)
         np.testing.assert_allclose(lines[:, 2], table["value"] - 1.5 * away, rtol=1e-12)
+
+
+NEAR: dict[str, Callable[[Floats], npt.NDArray[np.floating]]] = {
+    "steep": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-4 * noise,
+    "rounding only": lambda noise: 100.0 + np.arange(140.0) * 0.01 + 0.0 * noise,
+    "last digits": lambda noise: 100.0 + np.arange(140) / 7.0 + 1e-12 * noise,
+    "far away": lambda noise: 1e9 + np.arange(140) / 7.0 + 1e-5 * noise,
+    "cents": lambda noise: np.round(100.0 + 0.1 * np.cumsum(noise), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [3, 5, 14, 33, 65])
+@pytest.mark.parametrize("shape", NEAR)
+def test_what_a_close_line_leaves_is_exact(shape: str, length: int) -> None:
+    """Without any floor below: however small the rest is, all of its digits are right."""
+    close = NEAR[shape](np.random.default_rng(17).normal(size=140))
+    exact = [exact_line(close[i - length + 1 : i + 1].tolist()) for i in range(length - 1, 140)]
+    ours = made("linreg", length=length).values(close)[length - 1 :]
+    np.testing.assert_allclose(ours[:, 5], [row["error"] for row in exact], rtol=1e-12)
+    moved = np.array([abs(row["slope"]) > 1e-3 for row in exact])
+    t = np.array([row["t"] for row in exact])
+    np.testing.assert_allclose(ours[moved, 4], t[moved], rtol=1e-12)
+    assert off(ours[:, 4], t) < 1e-12
 
 
 def test_real_bars(shared_data: Path) -> None:

@@ -168,8 +168,13 @@ def test_beta_is_that_of_returns(length: int) -> None:
     xr = [0.0, *(np.diff(x) / x[:-1]).tolist()]
     yr = [0.0, *(np.diff(y) / y[:-1]).tolist()]
     for i in range(length, len(x), 7):
-        _, xx, _, xy = exact_moments(xr[i - length + 1 : i + 1], yr[i - length + 1 : i + 1])
-        assert ours[i] == pytest.approx(float(xy / xx) if xx else 0.0, rel=1e-11, abs=1e-13)
+        window = slice(i - length + 1, i + 1)
+        _, xx, yy, xy = exact_moments(xr[window], yr[window])
+        # Where returns have little to do with each other, what they share is the difference of
+        # sums that are far larger: no better than the last digits of those.
+        floor = 1e-1 * math.sqrt(yy / xx) if xx else 1.0
+        expected = float(xy / xx) if xx else 0.0
+        assert abs(ours[i] - expected) <= 1e-12 * max(abs(expected), floor)
 
 
 @pytest.mark.parametrize("length", [1, 5, 30, 300])

@@ -23,10 +23,24 @@ EXTREME = [
 #: Rows that are taken together at least, so that what lies between stays in cache.
 CHUNK = 1024
 
+#: Floats in a line of cache.
+LINE = 8
+
 
 @nb.njit(cache=True, nogil=True)
-def _pairs(a, b, line, low):
+def _wider(a, b, line, low):
     """Write the lower or the higher of the values of two arrays."""
+    if low:
+        for k in range(len(line)):
+            line[k] = a[k] if a[k] < b[k] else b[k]
+    else:
+        for k in range(len(line)):
+            line[k] = a[k] if a[k] > b[k] else b[k]
+
+
+@nb.njit(cache=True, nogil=True)
+def _last(a, b, line, low):
+    """Do as `_wider` does, and take the sign of zeros away."""
     if low:
         for k in range(len(line)):
             line[k] = (a[k] if a[k] < b[k] else b[k]) + 0.0
@@ -40,8 +54,12 @@ def _together(close, line, first, length, low):
     """Write the extremes from a row on; the windows of all of them are in the column."""
     n = len(close)
     chunk = max(CHUNK, 4 * length)
-    here = np.empty(chunk + length)
-    there = np.empty(chunk + length)
+    # A wide load or store across two lines of cache costs twice, so both begin one.
+    reach = -(-(chunk + length) // LINE) * LINE
+    room = np.empty(2 * reach + LINE)
+    begin = (-(room.ctypes.data // 8)) % LINE
+    here = room[begin : begin + reach]
+    there = room[begin + reach : begin + 2 * reach]
     while first < n:
         rows = min(chunk, n - first)
         begin = first - length + 1
@@ -52,17 +70,17 @@ def _together(close, line, first, length, low):
             return
         elif length < 4:
             wide = length - 1
-            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
-            _pairs(here, here[wide - 1 :], line[first : first + rows], low)
+            _wider(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            _last(here, here[wide - 1 :], line[first : first + rows], low)
         else:
-            _pairs(close[begin:], close[begin + 1 :], here[: size - 1], low)
+            _wider(close[begin:], close[begin + 1 :], here[: size - 1], low)
             wide = 2
             while 2 * wide <= length:
                 size_now = size - 2 * wide + 1
-                _pairs(here, here[wide:], there[:size_now], low)
+                _wider(here, here[wide:], there[:size_now], low)
                 here, there = there, here
                 wide *= 2
-            _pairs(here, here[length - wide :], line[first : first + rows], low)
+            _last(here, here[length - wide :], line[first : first + rows], low)
         first += rows
 
 

@@ -27,7 +27,17 @@ LINE = [
 SHORT = 32
 
 #: Below this part of the sum of squares, what a line leaves is summed up value by value.
-CLOSE = 1e-4
+CLOSE = 1e-3
+
+#: Below this part of the squared deviations it is summed up from rests without rounding.
+NEAR = 1e-7
+
+#: Below this part of the sum of squares, what a line leaves is what rounding left: values of 53
+#: bits that are not on one line leave more.
+NOTHING = 2.0**-180
+
+#: Cuts a number in two halves of its digits.
+SPLIT = 134217729.0  # 2**27 + 1
 
 #: Rows whose sums are found before something is made of them.
 ROWS = 512
@@ -35,9 +45,26 @@ ROWS = 512
 _ONE = np.uint64(1)
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _sum_error(x, y, z):
+    """Return what z lacks of x + y (Knuth 1969)."""
+    other = z - x
+    return (x - (z - other)) + (y - other)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _high(x):
+    """Return the upper half of the digits of a number (Dekker 1971)."""
+    far = SPLIT * x
+    return far - (far - x)
+
+
 @nb.njit(cache=True, nogil=True)
-def _left_by(values, start, length):
-    """Return the sum of squares left by a line through `length` values from a place on."""
+def _rests(values, start, length, rests):
+    """Write what a line leaves of values, the line rounded but the rests as good as exact.
+
+    The rounding of each difference and product is found and added at the end.
+    """
     size = np.float64(length)
     middle = 0.5 * (size - 1.0)
     level = values[start + length - 1]
@@ -49,11 +76,47 @@ def _left_by(values, start, length):
         shared += (j - middle) * x
     mean = total / size
     slope = 12.0 * shared / (size * (size * size - 1.0))
-    rest = 0.0
+    high = _high(slope)
+    low = slope - high
     for j in range(length):
-        x = ((values[start + j] - level) - mean) - slope * (j - middle)
-        rest += x * x
-    return rest
+        place = j - middle
+        off = values[start + j] - level
+        left = off - mean
+        rise = slope * place
+        rest = left - rise
+        lost = _sum_error(values[start + j], -level, off) + _sum_error(off, -mean, left)
+        lost += _sum_error(left, -rise, rest)
+        # A place is at most 18 bits long, so products of half a slope with it are exact.
+        lost -= (high * place - rise) + low * place
+        rests[j] = rest + lost
+
+
+@nb.njit(cache=True, nogil=True)
+def _left_by(values, start, length, rests):
+    """Return the sum of squares left by a line through `length` values from a place on.
+
+    `rests` is room for as many. What a line leaves of the rests of a rounded line is what the
+    best line leaves of the values, and no digits are lost on the way.
+    """
+    _rests(values, start, length, rests)
+    size = np.float64(length)
+    middle = 0.5 * (size - 1.0)
+    total = 0.0
+    shared = 0.0
+    around = 0.0
+    for j in range(length):
+        total += rests[j]
+        shared += (j - middle) * rests[j]
+        off = values[start + j] - values[start + length - 1]
+        around += off * off
+    mean = total / size
+    slope = 12.0 * shared / (size * (size * size - 1.0))
+    left = 0.0
+    for j in range(length):
+        x = (rests[j] - mean) - slope * (j - middle)
+        left += x * x
+    # What is left by the rounding of the second line is nothing.
+    return left if left > NOTHING * around else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -71,7 +134,7 @@ def _left(ring, at, length, close, i, done):
         values[old + j] = ring[j]
     for j in range(done + 1):
         values[old + at + j] = close[i + j]
-    return _left_by(values, 0, length)
+    return _left_by(values, 0, length, np.empty(length))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -107,6 +170,28 @@ def _add_pairs(values, outer, last, weight, fits, rows):
 
 
 @nb.njit(cache=True, nogil=True)
+def _left_by_all(values, length, fits, found, rows):
+    """Add up the squares of what lines leave of windows, pair by pair."""
+    last = length - 1
+    middle = 0.5 * last
+    half = length // 2
+    for outer in range(half):
+        weight = middle - outer
+        a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+        for j in range(rows):
+            k = np.uint64(j)
+            level, mean = values[c + k], fits[1, k]
+            rise = weight * fits[2, k]
+            x = ((values[a + k] - level) - mean) + rise
+            y = ((values[b + k] - level) - mean) - rise
+            found[k] += x * x + y * y
+    if length % 2 == 1:
+        for j in range(rows):
+            x = (values[half + j] - values[last + j]) - fits[1, j]
+            found[j] += x * x
+
+
+@nb.njit(cache=True, nogil=True)
 def _short_fits(values, length, fits, rows):
     """Find lines as `fits_of` does, of windows that lie in an array one after the other."""
     last = length - 1
@@ -125,6 +210,7 @@ def _short_fits(values, length, fits, rows):
             fits[1, j] += x
             fits[3, j] += x * x
     lost = 0
+    whole = len(fits) > 4
     for j in range(rows):
         total = fits[1, j]
         shared = fits[2, j]
@@ -134,16 +220,21 @@ def _short_fits(values, length, fits, rows):
         spread = around - total * mean
         rest = spread - slope * shared
         close_by = rest < CLOSE * around
-        lost += np.int64(close_by)
+        lost += np.int64(close_by and whole)
         fits[0, j] = values[last + j]
         fits[1, j] = mean
         fits[2, j] = slope
         fits[3, j] = spread if spread > 0.0 else 0.0
-        fits[4, j] = -1.0 if close_by else rest
+        if whole:
+            fits[4, j] = -1.0 if close_by else rest
     if lost > 0:
+        found = np.zeros(rows)
+        rests = np.empty(length)
+        _left_by_all(values, length, fits, found, rows)
         for j in range(rows):
             if fits[4, j] < 0.0:
-                fits[4, j] = _left_by(values, j, length)
+                near = found[j] <= NEAR * fits[3, j]
+                fits[4, j] = _left_by(values, j, length, rests) if near else found[j]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -151,7 +242,8 @@ def fits_of(s, close, i, stop, length, fits, values):
     """Find the lines that end in rows from `i` to `stop`.
 
     Written are, one below the other: a level, the mean above it, the slope, the sum of squared
-    deviations from the mean, and that of what the line leaves. `values` is room for short ones.
+    deviations from the mean, and, if there is a fifth row for it, that of what the line leaves.
+    `values` is room for short ones.
     """
     if length <= SHORT:
         lay(values, s["ring"], close, s[0]["at"], length, i, stop)
@@ -212,6 +304,7 @@ def _advance(s, close, i, run, length, fits, row):
     here = np.uint64(s[0]["at"])
     first, to = np.uint64(i), np.uint64(row)
     lost = False
+    whole = len(fits) > 4
     for j in range(run):
         k = np.uint64(j)
         here += _ONE
@@ -228,11 +321,12 @@ def _advance(s, close, i, run, length, fits, row):
         spread = around - total * mean
         rest = spread - slope * shared
         close_by = rest < CLOSE * around
-        lost |= close_by
+        lost |= close_by and whole
         fits[0, to + k] = level
         fits[1, to + k] = mean
         fits[2, to + k] = slope
         fits[3, to + k] = spread if spread > 0.0 else 0.0
-        fits[4, to + k] = -1.0 if close_by else rest
+        if whole:
+            fits[4, to + k] = -1.0 if close_by else rest
     s[0]["head"], s[0]["past"], s[0]["square"] = head, past, square
     return lost

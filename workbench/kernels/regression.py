@@ -230,7 +230,7 @@ def r_squared(p, s, bars, out):
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
     across = length * (length * np.float64(length) - 1.0) / 12.0
     line = out.reshape(len(out))
-    fits = np.empty((5, min(n, ROWS)))
+    fits = np.empty((4, min(n, ROWS)))  # what a line leaves is not asked for
     values = np.empty(length - 1 + min(n, ROWS) if length <= SHORT else 0)
     for i in range(0, n, ROWS):
         stop = min(n, i + ROWS)

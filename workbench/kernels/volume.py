@@ -17,9 +17,13 @@ FADED = 1e-200
 #: Rows between two looks for that in a kernel that does not look at each row.
 STEP = 1024
 
+_ONE = np.uint64(1)
+
 OBV = [("count", "i8"), ("last", "f8"), ("total", "f8"), ("lost", "f8")]
 AD = [("total", "f8")]
-ADOSC = [("count", "i8"), ("total", "f8"), ("fast", "f8"), ("slow", "f8")]
+#: `fast` and `slow` are how far means are behind the sum after an even number of rows, `last` the
+#: flow of an odd one after that.
+ADOSC = [("count", "i8"), ("last", "f8"), ("fast", "f8"), ("slow", "f8")]
 CMF = [("count", "i8"), ("at", "i8"), ("flow_head", "f8"), ("volume_head", "f8"),
        ("flow", "f8"), ("volume", "f8")]  # fmt: skip
 FORCE = [("count", "i8"), ("last", "f8"), ("mean", "f8")]
@@ -88,49 +92,89 @@ def ad(p, s, bars, out):
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
+def _flow_in(high, low, close, volume, k):
+    """Return `_flow` of a row, whose close and volume are read only if it has a range."""
+    span = high[k] - low[k]
+    if span > 0.0:
+        return ((close[k] - low[k]) - (high[k] - close[k])) / span * volume[k]
+    return 0.0
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _awake(x):
+    return 0.0 if abs(x) < FADED else x
+
+
+@nb.njit(cache=True, nogil=True)
+def _gap(s, flow, row, fast_rest, slow_rest):
+    """Take the flow of a row, counted from the first of all; return its value."""
+    fast, slow, last = s[0]["fast"], s[0]["slow"], s[0]["last"]
+    if row % 2 == 0:
+        s[0]["last"] = flow
+        return (slow_rest * slow + slow_rest * flow) - (fast_rest * fast + fast_rest * flow)
+    fast = fast_rest * fast_rest * fast + fast_rest * (fast_rest * last + flow)
+    slow = slow_rest * slow_rest * slow + slow_rest * (slow_rest * last + flow)
+    whole = (row + 1) % STEP == 0
+    s[0]["fast"] = _awake(fast) if whole else fast
+    s[0]["slow"] = _awake(slow) if whole else slow
+    return slow - fast
+
+
+@nb.njit(cache=True, nogil=True)
+def _gaps(s, bars, line, i, stop, row, fast_rest, slow_rest):
+    """Take rows from `i` to `stop` two by two, the first of which is `row` of all, an even one."""
+    high, low, close, volume = bars.high, bars.low, bars.close, bars.volume
+    fast, slow = s[0]["fast"], s[0]["slow"]
+    fast_two = fast_rest * fast_rest
+    slow_two = slow_rest * slow_rest
+    while i < stop:
+        rows = min(stop - i, STEP - row % STEP)
+        for j in range(i, i + rows, 2):
+            k = np.uint64(j)
+            first = _flow_in(high, low, close, volume, k)
+            fast_one = fast_rest * first
+            slow_one = slow_rest * first
+            line[k] = (slow_rest * slow + slow_one) - (fast_rest * fast + fast_one)
+            k += _ONE
+            second = _flow_in(high, low, close, volume, k)
+            # From two rows ago: the products do not have to wait for the row before.
+            fast = fast_two * fast + fast_rest * (fast_one + second)
+            slow = slow_two * slow + slow_rest * (slow_one + second)
+            line[k] = slow - fast
+        i += rows
+        row += rows
+        if row % STEP == 0:
+            fast, slow = _awake(fast), _awake(slow)
+    s[0]["fast"], s[0]["slow"] = fast, slow
+
+
+@nb.njit(cache=True, nogil=True)
 def adosc(p, s, bars, out):
-    """Fast less slow exponential mean of accumulation and distribution, both from its first."""
+    """Fast less slow exponential mean of accumulation and distribution, both from its first.
+
+    What is kept is how far each mean is behind the sum, which needs no sum: a flow adds to it,
+    then it shrinks. So nothing is lost to the size of a sum that grows for ever.
+    """
     count = s[0]["count"]
-    total = s[0]["total"]
-    fast = s[0]["fast"]
-    slow = s[0]["slow"]
-    fast_weight = 2.0 / (p["fast"] + 1.0)
-    slow_weight = 2.0 / (p["slow"] + 1.0)
-    fast_rest = 1.0 - fast_weight
-    slow_rest = 1.0 - slow_weight
-    high = bars.high
-    low = bars.low
-    close = bars.close
-    volume = bars.volume
+    fast_rest = 1.0 - 2.0 / (p["fast"] + 1.0)
+    slow_rest = 1.0 - 2.0 / (p["slow"] + 1.0)
     line = out.reshape(len(out))
     n = len(line)
-    waiting = min(n, max(0, p["slow"] - 1 - count))
     i = 0
-    if n > 0 and count == 0:
-        total = _flow(high[0], low[0], close[0], volume[0])
-        fast = slow = total
-        line[0] = 0.0
-        i = 1
     while i < n:
-        stop = min(n, i + STEP - (count + i) % STEP)
-        for j in range(i, stop):
-            k = np.uint64(j)
-            # Chosen without a branch; `_flow` would have one.
-            span = high[k] - low[k]
-            place = ((close[k] - low[k]) - (high[k] - close[k])) / (span if span > 0.0 else 1.0)
-            total += place * volume[k] if span > 0.0 else 0.0
-            fast = fast * fast_rest + total * fast_weight
-            slow = slow * slow_rest + total * slow_weight
-            line[k] = fast - slow
-        i = stop
-        if (count + i) % STEP == 0:
-            fast = 0.0 if abs(fast) < FADED else fast
-            slow = 0.0 if abs(slow) < FADED else slow
-    line[:waiting] = np.nan
+        row = count + i
+        if row == 0 or row % 2 == 1 or i + 1 == n:
+            flow = 0.0  # means begin at the first sum, and so are not behind it
+            if row > 0:
+                flow = _flow(bars.high[i], bars.low[i], bars.close[i], bars.volume[i])
+            line[i] = _gap(s, flow, row, fast_rest, slow_rest)
+            i += 1
+        else:
+            stop = n - (n - i) % 2
+            _gaps(s, bars, line, i, stop, row, fast_rest, slow_rest)
+            i = stop
+    line[: min(n, max(0, p["slow"] - 1 - count))] = np.nan
     s[0]["count"] = count + n
-    s[0]["total"] = total
-    s[0]["fast"] = fast
-    s[0]["slow"] = slow
 
 
 @nb.njit(cache=True, nogil=True)
