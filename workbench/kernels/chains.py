@@ -1,6 +1,8 @@
 """Exponential means of exponential means: kernels `fn(p, s, bars, out)` (see `averages`).
 
-Long columns are cut into parts that run side by side, as `smoothing` explains.
+Long columns are cut into parts that run side by side, as `smoothing` explains. Three means in a
+row are not set to a value they come no nearer to: the change of the last, which `trix` tells,
+would show that as a move where nothing moves.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from workbench.kernels.smoothing import STEP, grown, lead_of, settled
+from workbench.kernels.smoothing import STEP, calm, grown, lead_of, settled
 
 __all__ = ["DEMA", "TEMA", "TRIX", "dema", "tema", "trix"]
 
@@ -31,12 +33,6 @@ def _needs(seed, length):
 def _both(one, two, x, weight):
     """Return two means in a row settled, the first having taken `x` last."""
     return settled(one, x, weight), settled(two, one, weight)
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _all(one, two, three, x, weight):
-    """Return three means in a row settled, the first having taken `x` last."""
-    return settled(one, x, weight), settled(two, one, weight), settled(three, two, weight)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -223,7 +219,7 @@ def _treble(close, line, i, stop, count, one, two, three, weight, share):
         count += pause - i
         i = pause
         if count % STEP == 0:
-            one, two, three = _all(one, two, three, close[i - 1], weight)
+            one, two, three = calm(one), calm(two), calm(three)
     return one, two, three
 
 
@@ -240,8 +236,7 @@ def _trebles(close, line, i, part, lead, one, two, three, weight, share):
             one_b += (close[b - early + np.uint64(j)] - one_b) * weight
             two_b += (one_b - two_b) * weight
             three_b += (two_b - three_b) * weight
-        x = close[b - early + np.uint64(step + STEP - 1)]
-        one_b, two_b, three_b = _all(one_b, two_b, three_b, x, weight)
+        one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
     begun = (one_b, two_b, three_b)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
@@ -254,9 +249,8 @@ def _trebles(close, line, i, part, lead, one, two, three, weight, share):
             two_b += (one_b - two_b) * weight
             three_b += (two_b - three_b) * weight
             line[b + k] = share * (one_b - two_b) + three_b
-        last = np.uint64(step + STEP - 1)
-        one_a, two_a, three_a = _all(one_a, two_a, three_a, close[a + last], weight)
-        one_b, two_b, three_b = _all(one_b, two_b, three_b, close[b + last], weight)
+        one_a, two_a, three_a = calm(one_a), calm(two_a), calm(three_a)
+        one_b, two_b, three_b = calm(one_b), calm(two_b), calm(three_b)
     if (one_a, two_a, three_a) != begun:
         return _treble(close, line, i + part, i + 2 * part, 0, one_a, two_a, three_a, weight, share)
     return one_b, two_b, three_b

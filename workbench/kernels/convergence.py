@@ -8,7 +8,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from workbench.kernels.smoothing import STEP, grown, lead_of, settled
+from workbench.kernels.smoothing import STEP, calm, grown, lead_of
 
 __all__ = ["MACD", "macd"]
 
@@ -62,18 +62,6 @@ def macd(p, s, bars, out):
     s[0]["fast"], s[0]["slow"], s[0]["signal"] = fast, slow, signal
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _settled(fast, slow, signal, x, weights):
-    """Return the three means settled, the first two having taken `x` last."""
-    fast_weight, slow_weight, weight = weights
-    line = fast - slow
-    return (
-        settled(fast, x, fast_weight),
-        settled(slow, x, slow_weight),
-        settled(signal, line, weight),
-    )
-
-
 @nb.njit(cache=True, nogil=True)
 def _rows(close, out, i, stop, count, fast, slow, signal, weights):
     """Do rows `i` to `stop`, `count` values after the first; return the three means."""
@@ -92,7 +80,7 @@ def _rows(close, out, i, stop, count, fast, slow, signal, weights):
         count += pause - i
         i = pause
         if count % STEP == 0:
-            fast, slow, signal = _settled(fast, slow, signal, close[i - 1], weights)
+            fast, slow, signal = calm(fast), calm(slow), calm(signal)
     return fast, slow, signal
 
 
@@ -112,8 +100,7 @@ def _halves(close, out, i, part, lead, fast, slow, signal, weights):
             fast_b += (x - fast_b) * fast_weight
             slow_b += (x - slow_b) * slow_weight
             signal_b += ((fast_b - slow_b) - signal_b) * weight
-        x = close[b - early + np.uint64(step + STEP - 1)]
-        fast_b, slow_b, signal_b = _settled(fast_b, slow_b, signal_b, x, weights)
+        fast_b, slow_b, signal_b = calm(fast_b), calm(slow_b), calm(signal_b)
     begun = (fast_b, slow_b, signal_b)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
@@ -134,9 +121,8 @@ def _halves(close, out, i, part, lead, fast, slow, signal, weights):
             out[b + k, 0] = line
             out[b + k, 1] = signal_b
             out[b + k, 2] = line - signal_b
-        last = np.uint64(step + STEP - 1)
-        fast, slow, signal = _settled(fast, slow, signal, close[a + last], weights)
-        fast_b, slow_b, signal_b = _settled(fast_b, slow_b, signal_b, close[b + last], weights)
+        fast, slow, signal = calm(fast), calm(slow), calm(signal)
+        fast_b, slow_b, signal_b = calm(fast_b), calm(slow_b), calm(signal_b)
     if (fast, slow, signal) != begun:
         return _rows(close, out, i + part, i + 2 * part, 0, fast, slow, signal, weights)
     return fast_b, slow_b, signal_b
