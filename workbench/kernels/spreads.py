@@ -5,9 +5,12 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from workbench.kernels.sliding import CHUNK
 from workbench.kernels.smoothing import STEP, calm, grown
 
 __all__ = ["SPREAD", "apo", "awesome", "ppo"]
+
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 SPREAD = [
     ("count", "i8"), ("base", "f8"), ("fast", "f8"), ("slow", "f8"), ("fast_at", "i8"),
@@ -48,52 +51,64 @@ def _tails(s, x, i, length, slow, tails):
 
 
 @nb.njit(cache=True, nogil=True)
-def _slow_means(s, x, slow, line):
-    """Write by how much the slow mean is above each row's own value."""
-    tails = s["slow_tails"]
-    at, head, first = s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"]
-    part = 1.0 / slow
-    n = len(x)
-    i = 0
-    while i < n:
-        if at == 0:
-            first = _tails(s, x, i, slow, slow, tails)
-            head = 0.0
-        rows = min(n - i, slow - at)
-        now, place, left = x[i : i + rows], line[i : i + rows], tails[at + 1 : at + 1 + rows]
-        for k in range(rows):
-            step = now[k] - first
-            head += step
-            place[k] = (left[k] + head) * part - step
-        i += rows
-        at = at + rows if at + rows < slow else np.int64(0)
-    s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"] = at, head, first
+def _blocks(x, i, blocks, length, line, shift):
+    """Write by how much means are above each row's own value, for whole blocks from row i on.
 
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _fast_means(s, x, fast, slow, percent, line):
-    """Turn slow means above each row's own value into the distance of the fast ones from them."""
-    tails = s["fast_tails"]
-    at, head, first = s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"]
-    part = 1.0 / fast
-    n = len(x)
-    i = 0
-    while i < n:
-        if at == 0:
-            first = _tails(s, x, i, fast, slow, tails)
-            head = 0.0
-        rows = min(n - i, fast - at)
-        now, place, left = x[i : i + rows], line[i : i + rows], tails[at + 1 : at + 1 + rows]
-        for k in range(rows):
-            step = now[k] - first
+    Row i goes to place i - `shift`. Sums of the end of a window wait there until they are wanted.
+    """
+    part = 1.0 / length
+    # Indices without sign need no test for counting from the end.
+    size = np.uint64(length)
+    a = np.uint64(i)
+    place = np.uint64(i - shift)
+    for _ in range(blocks):
+        first = x[a]
+        tail = 0.0
+        for j in range(length - 1):
+            back = np.uint64(j)
+            tail += x[a - _ONE - back] - first
+            line[place + size - _TWO - back] = tail
+        line[place + size - _ONE] = 0.0
+        head = 0.0
+        for j in range(length):
+            k = np.uint64(j)
+            step = x[a + k] - first
             head += step
-            place[k] = _told((left[k] + head) * part - step, place[k], now[k], percent)
-        i += rows
-        at = at + rows if at + rows < fast else np.int64(0)
-    s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"] = at, head, first
+            line[place + k] = (line[place + k] + head) * part - step
+        a += size
+        place += size
 
 
 @nb.njit(cache=True, nogil=True)
+def _means(s, x, begin, stop, length, slow, tails, state, line, shift):
+    """Write by how much means are above each row's own value, for rows `begin` to `stop`.
+
+    `state` is the place in the block, the sum of the block so far and its first value.
+    """
+    at, head, first = state
+    part = 1.0 / length
+    i = begin
+    while i < stop:
+        if at == 0:
+            blocks = (stop - i) // length if i >= length else np.int64(0)
+            if blocks > 0:
+                _blocks(x, i, blocks, length, line, shift)
+                i += blocks * length
+                continue
+            first = _tails(s, x, i, length, slow, tails)
+        step = x[i] - first
+        head += step
+        line[i - shift] = (tails[at + 1] + head) * part - step
+        at += 1
+        i += 1
+        if at == length:  # nothing is kept, as nothing is by whole blocks
+            at, head, first = np.int64(0), 0.0, 0.0
+            for k in range(length):
+                tails[k] = 0.0
+    return at, head, first
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def _simple(s, x, fast, slow, percent, out):
     """Distance of simple means.
 
@@ -104,8 +119,18 @@ def _simple(s, x, fast, slow, percent, out):
     """
     n = len(x)
     line = out.reshape(n)
-    _slow_means(s, x, slow, line)
-    _fast_means(s, x, fast, slow, percent, line)
+    room = np.empty(min(n, CHUNK))
+    state = (s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"])
+    quick = (s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"])
+    for begin in range(0, n, CHUNK):
+        stop = min(n, begin + CHUNK)
+        state = _means(s, x, begin, stop, slow, slow, s["slow_tails"], state, line, 0)
+        quick = _means(s, x, begin, stop, fast, slow, s["fast_tails"], quick, room, begin)
+        part, now = line[begin:stop], x[begin:stop]
+        for k in range(stop - begin):
+            part[k] = _told(room[k], part[k], now[k], percent)
+    s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"] = state
+    s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"] = quick
     count = s[0]["count"]
     for k in range(min(n, max(0, slow - 1 - count))):
         line[k] = np.nan
