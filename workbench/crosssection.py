@@ -21,12 +21,8 @@ from workbench.sessions import timezone
 
 __all__ = ["panel"]
 
-#: Symbols that a worker takes at once.
+#: Symbols that a worker takes at once: to hand over single ones costs as much as a kernel.
 _PART = 16
-#: Values that are made together: 30 MB. So much asked for at once comes in large pages, which
-#: take a fraction of the time of small ones; above 32 MB the C library would hand it back to the
-#: system on release, to ask again for the next panel. A table kept keeps its neighbours.
-_TOGETHER = 30 << 17
 
 
 def panel(
@@ -106,25 +102,15 @@ class _Plan(threading.local):
         self, symbols: Sequence[str], bars: Mapping[str, pd.DataFrame | Rows]
     ) -> dict[str, pd.DataFrame]:
         """Return the values over the bars of some symbols."""
-        width = len(self._keys)
-        room = np.empty(0)
-        made = {}
-        for place, symbol in enumerate(symbols):
-            given = bars[symbol]
-            size = width * len(given)
-            if size > len(room):
-                room = np.empty(max(size, min(size * (len(symbols) - place), _TOGETHER)))
-            # Column by column, so that the table needs no copy.
-            made[symbol] = self._table(symbol, given, room[:size].reshape(width, len(given)))
-            room = room[size:]
-        return made
+        return {symbol: self._table(symbol, bars[symbol]) for symbol in symbols}
 
-    def _table(self, symbol: str, bars: pd.DataFrame | Rows, table: Values) -> pd.DataFrame:
-        """Fill a table with the values over the bars of a symbol, an output a row."""
+    def _table(self, symbol: str, bars: pd.DataFrame | Rows) -> pd.DataFrame:
         check_order(bars, symbol)
         n = len(bars)
         read = columns(bars, self._names, timezone(symbol), symbol)
         finite = all(all_finite(column) for column in read if column.dtype == np.float64)
+        # Column by column, so that the table needs no copy.
+        table = np.empty((len(self._keys), n))
         at = 0
         for ready, reads in zip(self._ready, self._reads, strict=True):
             given = [read[place] for place in reads]
