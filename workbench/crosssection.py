@@ -21,6 +21,9 @@ from workbench.sessions import timezone
 
 __all__ = ["panel"]
 
+#: Symbols that a worker takes at once: to hand over single ones costs as much as a kernel.
+_PART = 16
+
 
 def panel(
     bars: Mapping[str, pd.DataFrame | Rows],
@@ -68,10 +71,18 @@ def panel(
     count = min(workers or os.cpu_count() or 1, max(1, len(bars)))
     quiet = len(bars) < 200 if progress is None else not progress
     plan = _Plan(indicators)
-    with ThreadPoolExecutor(count, thread_name_prefix="workbench-panel") as pool:
-        work = pool.map(lambda symbol: plan.table(symbol, bars[symbol]), bars)
-        tables = list(tqdm(work, total=len(bars), unit="symbol", disable=quiet))
-    return dict(zip(bars, tables, strict=True))
+    symbols = list(bars)
+    size = max(1, min(_PART, len(symbols) // (4 * count)))
+    parts = [symbols[at : at + size] for at in range(0, len(symbols), size)]
+    tables: dict[str, pd.DataFrame] = {}
+    with (
+        tqdm(total=len(symbols), unit="symbol", disable=quiet) as shown,
+        ThreadPoolExecutor(count, thread_name_prefix="workbench-panel") as pool,
+    ):
+        for made in pool.map(lambda part: plan.tables(part, bars), parts):
+            tables |= made
+            shown.update(len(made))
+    return tables
 
 
 class _Plan(threading.local):
@@ -87,8 +98,13 @@ class _Plan(threading.local):
         self._keys = pd.Index([key for i in indicators for key in i.keys])
         self._flat = np.empty(0)
 
-    def table(self, symbol: str, bars: pd.DataFrame | Rows) -> pd.DataFrame:
-        """Return the values over the bars of a symbol."""
+    def tables(
+        self, symbols: Sequence[str], bars: Mapping[str, pd.DataFrame | Rows]
+    ) -> dict[str, pd.DataFrame]:
+        """Return the values over the bars of some symbols."""
+        return {symbol: self._table(symbol, bars[symbol]) for symbol in symbols}
+
+    def _table(self, symbol: str, bars: pd.DataFrame | Rows) -> pd.DataFrame:
         check_order(bars, symbol)
         n = len(bars)
         read = columns(bars, self._names, timezone(symbol), symbol)

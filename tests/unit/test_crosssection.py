@@ -29,6 +29,19 @@ def test_a_panel_has_the_bits_of_single_calls() -> None:
         pd.testing.assert_frame_equal(table, tables[symbol], check_freq=False)
 
 
+def test_what_workers_take_at_once_leaves_nothing_behind() -> None:
+    """Of many symbols, some with rows to pass over, state and memory are used again."""
+    rows = {f"S{i}": invented_bars(20 + i % 7, seed=i) for i in range(70)}
+    for i in range(0, 70, 9):
+        rows[f"S{i}"]["close"][5] = np.nan
+    tables = wb.panel(rows, INDICATORS, workers=1)
+    assert list(tables) == list(rows)
+    for symbol, bars in rows.items():
+        for one in INDICATORS:
+            alone = np.asarray(one.over(bars, symbol)).reshape(len(bars), -1)
+            assert tables[symbol][list(one.keys)].to_numpy().tobytes() == alone.tobytes()
+
+
 def test_too_few_bars_are_no_reason_to_stop() -> None:
     tables = wb.panel({"A": invented_bars(3), "B": invented_bars(0)}, [wb.sma(5)])
     assert tables["A"]["sma_5"].isna().all()

@@ -312,6 +312,14 @@ def test_any_split_gives_the_same_bits(ours: Indicator) -> None:
         assert np.vstack([*parts, rest]).tobytes() == whole.tobytes()
 
 
+@pytest.mark.parametrize("name", ["ema", "rma", "dema"])
+def test_means_of_a_series_that_stands_still_become_its_value(name: str) -> None:
+    """Else they would stay some last bits off, by how many would depend on where they began."""
+    close = np.concatenate([columns(500, ("close",))[0], np.full(3_000, 100.1)])
+    values = indicator(name, length=20).values(close)[:, 0]
+    assert (values[-500:] == 100.1).all()
+
+
 LONG: list[tuple[str, dict[str, Any]]] = [
     ("ema", {"length": 5}),
     ("rma", {"length": 3}),

@@ -83,8 +83,14 @@ def _williams(k: int) -> Theirs:
     return lambda c: (talib.WILLR(c["high"], c["low"], c["close"], k),)
 
 
-def _ema(function: Any, fast: int, slow: int) -> Theirs:
-    return lambda c: (function(c["close"], fast, slow, 1),)
+def _apo(fast: int, slow: int) -> Theirs:
+    """TA-Lib takes the distance of means of prices, in which their last bits show; not so here."""
+    return lambda c: (talib.APO(c["close"] - c["close"][0], fast, slow, 1),)
+
+
+def _ppo(fast: int, slow: int) -> Theirs:
+    apo = _apo(fast, slow)
+    return lambda c: (100.0 * (apo(c)[0] / talib.EMA(c["close"], slow)),)
 
 
 CASES: list[tuple[str, dict[str, Any], Theirs]] = [
@@ -96,8 +102,8 @@ CASES: list[tuple[str, dict[str, Any], Theirs]] = [
     *[("williams", {"length": k}, _williams(k)) for k in (2, 3, 14, 100, 2500)],
     *[("aroon", {"length": k}, _aroon(k)) for k in (2, 14, 25, 200)],
     *[
-        (name, {"fast": fast, "slow": slow, "average": "ema"}, _ema(function, fast, slow))
-        for name, function in (("apo", talib.APO), ("ppo", talib.PPO))
+        (name, {"fast": fast, "slow": slow, "average": "ema"}, theirs(fast, slow))
+        for name, theirs in (("apo", _apo), ("ppo", _ppo))
         for fast, slow in ((12, 26), (2, 3), (20, 200))
     ],
 ]

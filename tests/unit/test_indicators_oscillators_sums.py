@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -77,6 +78,55 @@ def test_distances_of_simple_means_are_exact(fast: int, slow: int) -> None:
         distance = sum(window[-fast:], Fraction(0)) / fast - mean
         assert abs(apo[i] - float(distance)) <= 1e-12 * max(abs(apo[i]), floor) + 1e-15
         assert ppo[i] == pytest.approx(float(100 * distance / mean), rel=1e-9, abs=1e-12)
+
+
+def levels(n: int) -> Values:
+    """Closes that leave their level by a million, and come back, all the time."""
+    return walk(n, 7)["close"] + np.where(np.arange(n) // 997 % 2, 1e6, 0.0)
+
+
+def assert_exact(name: str, ours: Values, places: list[int], pairs: list[list[Fraction]]) -> None:
+    distances = [quick - mean for quick, mean in pairs]
+    if name == "ppo":
+        distances = [100 * (quick - mean) / mean for quick, mean in pairs]
+    wanted = np.array([float(distance) for distance in distances])
+    floor = 1e-3 * np.median(np.abs(wanted))
+    assert (np.abs(ours[places] - wanted) / np.maximum(np.abs(wanted), floor)).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["apo", "ppo"])
+def test_distances_of_simple_means_keep_their_digits_when_levels_jump(name: str) -> None:
+    n = 50_000
+    close = levels(n)
+    ours = values(indicator(name), {"close": close})[:, 0]
+    # A jump is in the window, has just left it, and left it some time ago.
+    places = [a + b for a in range(39 * 997, n - 997, 997) for b in (5, 25, 26, 27, 33, 300, 996)]
+    pairs = []
+    for i in places:
+        window = [Fraction(x) for x in close[i - 25 : i + 1].tolist()]
+        pairs.append([sum(window[-12:], Fraction(0)) / 12, sum(window, Fraction(0)) / 26])
+    assert_exact(name, ours, places, pairs)
+
+
+@pytest.mark.parametrize("name", ["apo", "ppo"])
+def test_distances_of_exponential_means_keep_their_digits_when_levels_jump(name: str) -> None:
+    close = levels(6_000)
+    ours = values(indicator(name, average="ema"), {"close": close})[:, 0]
+    x = [Decimal(value) for value in close.tolist()]
+    means = []
+    with localcontext() as context:
+        context.prec = 40
+        for length in (12, 26):
+            weight = Decimal(2.0 / (length + 1.0))
+            mean = sum(x[:length], Decimal(0)) / length
+            made = [mean]
+            for value in x[length:]:
+                mean += (value - mean) * weight
+                made.append(mean)
+            means.append(made[-(len(x) - 25) :])
+    places = list(range(25, len(x)))
+    pairs = [[Fraction(quick), Fraction(mean)] for quick, mean in zip(*means, strict=True)]
+    assert_exact(name, ours, places, pairs)
 
 
 def test_sums_do_not_drift_when_levels_jump() -> None:

@@ -41,7 +41,7 @@ def _apart(parameters: Mapping[str, Any]) -> str | None:
 
 
 def _slow(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["slow"])
+    return int(parameters["slow"]) + 1
 
 
 SPECS: tuple[Spec, ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.analytics.inputs import WHOLE, columns, row
 from workbench.errors import ConfigError
 from workbench.kernels.columns import bars_type
-from workbench.kernels.dispatch import all_finite, bound
+from workbench.kernels.dispatch import all_finite, bound, entry
 from workbench.records import Rows
 from workbench.sessions import timezone
 
@@ -254,16 +254,21 @@ class Ready:
         spec = indicator.spec
         self.indicator = indicator
         self.width = len(spec.outputs)
-        self._kernel, self._bars = spec.kernel, bars_type(spec.inputs)
+        self._bars = bars_type(spec.inputs)
         self._p, self._s = _record(indicator), _state(indicator)
+        self._bytes = self._s.view(np.uint8)
+        self._call: Callable[..., Any] | None = None
 
     def fill(self, given: Columns, out: Values, *, finite: bool) -> None:
         """Write the values over columns, as `inputs.columns` gives them, to `out`."""
-        state = np.zeros_like(self._s)
-        if finite:
-            self._kernel(self._p, state, self._bars(*given), out)
-        else:
-            _fill(self.indicator, self._p, state, given, out)
+        self._bytes.fill(0)
+        if not finite:
+            _fill(self.indicator, self._p, self._s, given, out)
+            return
+        arguments = (self._p, self._s, self._bars(*given), out)
+        if self._call is None:
+            self._call = entry(self.indicator.spec.kernel, *arguments)
+        self._call(*arguments)
 
 
 def compute(

@@ -1,6 +1,8 @@
 """Exponential means of exponential means: kernels `fn(p, s, bars, out)` (see `averages`).
 
-Long columns are cut into parts that run side by side, as `smoothing` explains.
+Long columns are cut into parts that run side by side, as `smoothing` explains. Three means in a
+row are not set to a value they come no nearer to: the change of the last, which `trix` tells,
+would show that as a move where nothing moves.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from workbench.kernels.smoothing import STEP, calm, grown, lead_of
+from workbench.kernels.smoothing import STEP, calm, grown, lead_of, settled
 
 __all__ = ["DEMA", "TEMA", "TRIX", "dema", "tema", "trix"]
 
@@ -25,6 +27,12 @@ def _needs(seed, length):
     if seed == 1:
         return length, np.int64(1)
     return np.int64(1), np.int64(1)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _both(one, two, x, weight):
+    """Return two means in a row settled, the first having taken `x` last."""
+    return settled(one, x, weight), settled(two, one, weight)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -71,7 +79,7 @@ def _double(close, line, i, stop, count, one, two, weight):
         count += pause - i
         i = pause
         if count % STEP == 0:
-            one, two = calm(one), calm(two)
+            one, two = _both(one, two, close[i - 1], weight)
     return one, two
 
 
@@ -97,8 +105,10 @@ def _doubles(close, line, i, part, lead, one, two, weight):
             two_c += (one_c - two_c) * weight
             one_d += (close[d - early + k] - one_d) * weight
             two_d += (one_d - two_d) * weight
-        one_b, one_c, one_d = calm(one_b), calm(one_c), calm(one_d)
-        two_b, two_c, two_d = calm(two_b), calm(two_c), calm(two_d)
+        last = np.uint64(step + STEP - 1)
+        one_b, two_b = _both(one_b, two_b, close[b - early + last], weight)
+        one_c, two_c = _both(one_c, two_c, close[c - early + last], weight)
+        one_d, two_d = _both(one_d, two_d, close[d - early + last], weight)
     begun_b, begun_c, begun_d = (one_b, two_b), (one_c, two_c), (one_d, two_d)
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
@@ -115,8 +125,11 @@ def _doubles(close, line, i, part, lead, one, two, weight):
             one_d += (close[d + k] - one_d) * weight
             two_d += (one_d - two_d) * weight
             line[d + k] = 2.0 * one_d - two_d
-        one_a, one_b, one_c, one_d = calm(one_a), calm(one_b), calm(one_c), calm(one_d)
-        two_a, two_b, two_c, two_d = calm(two_a), calm(two_b), calm(two_c), calm(two_d)
+        last = np.uint64(step + STEP - 1)
+        one_a, two_a = _both(one_a, two_a, close[a + last], weight)
+        one_b, two_b = _both(one_b, two_b, close[b + last], weight)
+        one_c, two_c = _both(one_c, two_c, close[c + last], weight)
+        one_d, two_d = _both(one_d, two_d, close[d + last], weight)
     if (one_a, two_a) != begun_b:
         one_b, two_b = _double(close, line, i + part, i + 2 * part, 0, one_a, two_a, weight)
     if (one_b, two_b) != begun_c:

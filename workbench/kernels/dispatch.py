@@ -9,7 +9,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["all_finite", "bound", "compiled"]
+__all__ = ["all_finite", "bound", "compiled", "entry"]
 
 #: All ones in NaN and the infinities.
 _EXPONENT = np.int64(0x7FF0000000000000)
@@ -31,13 +31,21 @@ def bound(kernel: Callable[..., None], *arguments: Any) -> Callable[[], Any]:
     The compiled entry for their types is looked up once. That saves two thirds of the time a
     call takes when there is one row to work on.
     """
+    return partial(entry(kernel, *arguments), *arguments)
+
+
+def entry(kernel: Callable[..., None], *arguments: Any) -> Callable[..., Any]:
+    """Return the compiled entry of a kernel for the types of these arguments.
+
+    It may only be called with arguments of the very same types: it does not look.
+    """
     find = getattr(kernel, "typeof_pyval", None)
     if find is None:  # not compiled
-        return partial(kernel, *arguments)
+        return kernel
     types = tuple(find(argument) for argument in arguments)
     kernel.compile(types)  # type: ignore[attr-defined] # once, or from the cache
-    entry = kernel.overloads[types].entry_point  # type: ignore[attr-defined]
-    return partial(entry, *arguments)
+    found: Callable[..., Any] = kernel.overloads[types].entry_point  # type: ignore[attr-defined]
+    return found
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:

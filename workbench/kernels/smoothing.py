@@ -6,8 +6,11 @@ started a little before their first row from a guess. Where a part arrives at it
 just the bits the part before ends with, its values are those of one loop over all rows;
 where it does not, it is done again from there. So the bits never depend on the cutting.
 
-A mean that decays towards zero is set to zero below 1e-300, looked at every 64 rows by the
-count from the first: a processor takes many times longer over smaller numbers.
+Every 64 rows by the count from the first, a mean is looked at. One that decays towards zero is
+set to zero below 1e-300: a processor takes many times longer over smaller numbers. One that
+comes no nearer to a value, as the step is less than its last bit, is set to that value: else it
+would stay off by some last bits, by how many would depend on where it came from, and parts of a
+series that stands still would never meet.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-__all__ = ["EMA", "STEP", "calm", "ema", "grown", "lead_of", "rma"]
+__all__ = ["EMA", "STEP", "calm", "ema", "grown", "lead_of", "rma", "settled"]
 
 EMA = [("count", "i8"), ("mean", "f8")]
 
@@ -29,6 +32,12 @@ _TINY = 1e-300
 def calm(mean):
     """Return a mean, or zero if it is next to nothing."""
     return 0.0 if -_TINY < mean < _TINY else mean
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def settled(mean, x, weight):
+    """Return a mean that took `x` last, or what it is to be set to."""
+    return calm(x if mean + (x - mean) * weight == mean else mean)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -106,7 +115,7 @@ def _row_by_row(close, line, i, stop, count, mean, weight):
         count += pause - i
         i = pause
         if count % STEP == 0:
-            mean = calm(mean)
+            mean = settled(mean, close[i - 1], weight)
     return mean
 
 
@@ -131,7 +140,10 @@ def _side_by_side(close, line, i, part, lead, mean, weight):
             mean_b += (close[b - early + k] - mean_b) * weight
             mean_c += (close[c - early + k] - mean_c) * weight
             mean_d += (close[d - early + k] - mean_d) * weight
-        mean_b, mean_c, mean_d = calm(mean_b), calm(mean_c), calm(mean_d)
+        last = np.uint64(step + STEP - 1)
+        mean_b = settled(mean_b, close[b - early + last], weight)
+        mean_c = settled(mean_c, close[c - early + last], weight)
+        mean_d = settled(mean_d, close[d - early + last], weight)
     begun_b, begun_c, begun_d = mean_b, mean_c, mean_d
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
@@ -144,7 +156,11 @@ def _side_by_side(close, line, i, part, lead, mean, weight):
             line[c + k] = mean_c
             mean_d += (close[d + k] - mean_d) * weight
             line[d + k] = mean_d
-        mean_a, mean_b, mean_c, mean_d = calm(mean_a), calm(mean_b), calm(mean_c), calm(mean_d)
+        last = np.uint64(step + STEP - 1)
+        mean_a = settled(mean_a, close[a + last], weight)
+        mean_b = settled(mean_b, close[b + last], weight)
+        mean_c = settled(mean_c, close[c + last], weight)
+        mean_d = settled(mean_d, close[d + last], weight)
     if mean_a != begun_b:
         mean_b = _row_by_row(close, line, i + part, i + 2 * part, 0, mean_a, weight)
     if mean_b != begun_c:

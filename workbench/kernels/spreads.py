@@ -5,14 +5,17 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from workbench.kernels.sliding import CHUNK
+from workbench.kernels.smoothing import STEP, calm, grown
+
 __all__ = ["SPREAD", "apo", "awesome", "ppo"]
 
-#: Sums are made anew this often, or every two slow windows.
-BLOCK = 256
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 SPREAD = [
-    ("count", "i8"), ("fast", "f8"), ("slow", "f8"), ("base", "f8"),
-    ("fast_rest", "f8"), ("slow_rest", "f8"), ("ring", "f8"),
+    ("count", "i8"), ("base", "f8"), ("fast", "f8"), ("slow", "f8"), ("fast_at", "i8"),
+    ("slow_at", "i8"), ("fast_first", "f8"), ("slow_first", "f8"), ("fast_tails", "f8"),
+    ("slow_tails", "f8"), ("ring", "f8"),
 ]  # fmt: skip
 
 
@@ -25,157 +28,153 @@ def _told(fast, slow, base, percent):
     return 100.0 * ((fast - slow) / whole) if whole != 0.0 else 0.0
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _plus(total, rest, x):
-    """Add x to a total; what rounding takes from it goes to the rest."""
-    grown = total + x
-    part = grown - total
-    return grown, rest + ((total - (grown - part)) + (x - part))
+@nb.njit(cache=True, nogil=True)
+def _tails(s, x, i, length, slow, tails):
+    """Sum what the `length` values before row i are above its value, from the last one back."""
+    first = x[i]
+    tail = 0.0
+    if i >= length:
+        a = np.uint64(i)  # without a sign it needs no test for counting from the end
+        for j in range(length - 1):
+            tail += x[a - np.uint64(j + 1)] - first
+            tails[length - 1 - j] = tail
+        return first
+    for j in range(min(i, length - 1)):
+        tail += x[i - 1 - j] - first
+        tails[length - 1 - j] = tail
+    at = s[0]["count"] % slow
+    for j in range(i, length - 1):
+        at = at - 1 if at > 0 else slow - 1
+        tail += s[at]["ring"] - first
+        tails[length - 1 - j] = tail
+    return first
 
 
 @nb.njit(cache=True, nogil=True)
-def _remake(s, at, fast, slow):
-    """Make the sums of the windows that end before slot `at` anew, from their last value."""
-    newest = at - 1 if at > 0 else slow - 1
-    base = s[newest]["ring"]
-    total = 0.0
-    quick = 0.0
-    k = newest
-    for age in range(slow):
-        if age == fast:
-            quick = total
-        total += s[k]["ring"] - base
-        k = k - 1 if k > 0 else slow - 1
-    return quick, total, base
+def _blocks(x, i, blocks, length, line, shift):
+    """Write by how much means are above each row's own value, for whole blocks from row i on.
+
+    Row i goes to place i - `shift`. Sums of the end of a window wait there until they are wanted.
+    """
+    part = 1.0 / length
+    # Indices without sign need no test for counting from the end.
+    size = np.uint64(length)
+    a = np.uint64(i)
+    place = np.uint64(i - shift)
+    for _ in range(blocks):
+        first = x[a]
+        tail = 0.0
+        for j in range(length - 1):
+            back = np.uint64(j)
+            tail += x[a - _ONE - back] - first
+            line[place + size - _TWO - back] = tail
+        line[place + size - _ONE] = 0.0
+        head = 0.0
+        for j in range(length):
+            k = np.uint64(j)
+            step = x[a + k] - first
+            head += step
+            line[place + k] = (line[place + k] + head) * part - step
+        a += size
+        place += size
 
 
 @nb.njit(cache=True, nogil=True)
-def _remake_of(x, i, fast, slow):
-    """Make the sums of the windows that end before row i anew, as `_remake` does."""
-    base = x[i - 1]
-    total = 0.0
-    for k in range(i - 1, i - 1 - fast, -1):
-        total += x[k] - base
-    quick = total
-    for k in range(i - 1 - fast, i - 1 - slow, -1):
-        total += x[k] - base
-    return quick, total, base
+def _means(s, x, begin, stop, length, slow, tails, state, line, shift):
+    """Write by how much means are above each row's own value, for rows `begin` to `stop`.
 
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _head(s, x, n, fast, slow, percent, out):
-    """Take the first n rows, with windows that reach back to earlier calls."""
-    block = max(BLOCK, 2 * slow)
-    quick_part, part = 1.0 / fast, 1.0 / slow
-    count, base = s[0]["count"], s[0]["base"]
-    quick, total = s[0]["fast"], s[0]["slow"]
-    quick_rest, total_rest = s[0]["fast_rest"], s[0]["slow_rest"]
-    at = count % slow
-    back = at - fast + (slow if at < fast else 0)
-    for i in range(n):
-        if count == 0:
-            base = x[0]
-        old = s[at]["ring"] if count >= slow else base
-        quick_old = s[back]["ring"] if count >= fast else base
-        total, total_rest = _plus(total, total_rest, x[i] - old)
-        quick, quick_rest = _plus(quick, quick_rest, x[i] - quick_old)
-        s[at]["ring"] = x[i]
-        at = at + 1 if at + 1 < slow else np.int64(0)
-        back = back + 1 if back + 1 < slow else np.int64(0)
-        count += 1
-        if count % block == 0:
-            quick, total, base = _remake(s, at, fast, slow)
-            quick_rest = 0.0
-            total_rest = 0.0
-        out[i, 0] = np.nan
-        if count >= slow:
-            out[i, 0] = _told(
-                (quick + quick_rest) * quick_part, (total + total_rest) * part, base, percent
-            )
-    s[0]["count"], s[0]["base"] = count, base
-    s[0]["fast"], s[0]["slow"] = quick, total
-    s[0]["fast_rest"], s[0]["slow_rest"] = quick_rest, total_rest
+    `state` is the place in the block, the sum of the block so far and its first value.
+    """
+    at, head, first = state
+    part = 1.0 / length
+    i = begin
+    while i < stop:
+        if at == 0:
+            blocks = (stop - i) // length if i >= length else np.int64(0)
+            if blocks > 0:
+                _blocks(x, i, blocks, length, line, shift)
+                i += blocks * length
+                continue
+            first = _tails(s, x, i, length, slow, tails)
+        step = x[i] - first
+        head += step
+        line[i - shift] = (tails[at + 1] + head) * part - step
+        at += 1
+        i += 1
+        if at == length:  # nothing is kept, as nothing is by whole blocks
+            at, head, first = np.int64(0), 0.0, 0.0
+            for k in range(length):
+                tails[k] = 0.0
+    return at, head, first
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _simple(s, x, fast, slow, percent, out):
     """Distance of simple means.
 
-    Sums are of distances to a value near the window, as the difference of two means that are
-    nearly equal would show the rounding of large sums; and what rounding takes is kept, so that
-    a jump of the level leaves nothing behind.
+    Windows are summed in blocks, as `sliding` explains, so that nothing is left of what is gone.
+    Sums are of distances to the first value of a block, which is in each window of it, and means
+    are told from the row's own value: the difference of two means that are nearly equal would
+    show the rounding of the level of prices.
     """
     n = len(x)
-    head = min(n, slow)
-    _head(s, x, head, fast, slow, percent, out)
-    if n == head:
-        return
-    block = max(BLOCK, 2 * slow)
-    quick_part, part = 1.0 / fast, 1.0 / slow
-    count, base = s[0]["count"], s[0]["base"]
-    quick, total = s[0]["fast"], s[0]["slow"]
-    quick_rest, total_rest = s[0]["fast_rest"], s[0]["slow_rest"]
-    i = head
-    while i < n:
-        stop = min(n, i + block - count % block)
-        count += stop - i
-        whole = count % block == 0
-        end = stop - 1 if whole else stop
-        now, old, quick_old = x[i:end], x[i - slow : end], x[i - fast : end]
-        column = out[i:end]
-        for j in range(end - i):
-            total, total_rest = _plus(total, total_rest, now[j] - old[j])
-            quick, quick_rest = _plus(quick, quick_rest, now[j] - quick_old[j])
-            column[j, 0] = _told(
-                (quick + quick_rest) * quick_part, (total + total_rest) * part, base, percent
-            )
-        if whole:
-            quick, total, base = _remake_of(x, stop, fast, slow)
-            quick_rest = 0.0
-            total_rest = 0.0
-            out[stop - 1, 0] = _told(quick * quick_part, total * part, base, percent)
-        i = stop
-    at = count % slow
-    for k in range(n - slow, n):
+    line = out.reshape(n)
+    room = np.empty(min(n, CHUNK))
+    state = (s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"])
+    quick = (s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"])
+    for begin in range(0, n, CHUNK):
+        stop = min(n, begin + CHUNK)
+        state = _means(s, x, begin, stop, slow, slow, s["slow_tails"], state, line, 0)
+        quick = _means(s, x, begin, stop, fast, slow, s["fast_tails"], quick, room, begin)
+        part, now = line[begin:stop], x[begin:stop]
+        for k in range(stop - begin):
+            part[k] = _told(room[k], part[k], now[k], percent)
+    s[0]["slow_at"], s[0]["slow"], s[0]["slow_first"] = state
+    s[0]["fast_at"], s[0]["fast"], s[0]["fast_first"] = quick
+    count = s[0]["count"]
+    for k in range(min(n, max(0, slow - 1 - count))):
+        line[k] = np.nan
+    begin = max(0, n - slow)
+    at = (count + begin) % slow
+    for k in range(begin, n):
         s[at]["ring"] = x[k]
         at = at + 1 if at + 1 < slow else np.int64(0)
-    s[0]["count"], s[0]["base"] = count, base
-    s[0]["fast"], s[0]["slow"] = quick, total
-    s[0]["fast_rest"], s[0]["slow_rest"] = quick_rest, total_rest
+    s[0]["count"] = count + n
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _exponential(s, x, fast, slow, percent, out):
     """Distance of exponential means, each seeded by the mean of its own first values.
 
-    Steps are taken as TA-Lib takes them: what two means of the same prices share must round
-    alike, or the last digits of their distance would differ.
+    Both means are told from a common base, a price not long ago: what they share would take the
+    last digits of their distance. The base is moved every 64 rows by the count from the first.
     """
-    count, quick, mean = s[0]["count"], s[0]["fast"], s[0]["slow"]
+    count, quick, mean, base = s[0]["count"], s[0]["fast"], s[0]["slow"], s[0]["base"]
     fast_weight, slow_weight = 2.0 / (fast + 1.0), 2.0 / (slow + 1.0)
     n = len(x)
+    if count == 0 and n > 0:
+        base = x[0]
     i = 0
     while i < n and count < slow:
-        value = x[i]
-        if count >= fast:
-            quick += (value - quick) * fast_weight
-        else:
-            quick += value
-            if count == fast - 1:
-                quick /= fast
-        mean += value
+        quick = grown(quick, x[i] - base, count, fast, fast_weight)
+        mean = grown(mean, x[i] - base, count, slow, slow_weight)
         count += 1
-        out[i, 0] = np.nan
-        if count == slow:
-            mean /= slow
-            out[i, 0] = _told(quick, mean, 0.0, percent)
+        out[i, 0] = _told(quick, mean, base, percent) if count == slow else np.nan
         i += 1
-    for j in range(i, n):
-        value = x[j]
-        quick += (value - quick) * fast_weight
-        mean += (value - mean) * slow_weight
-        out[j, 0] = _told(quick, mean, 0.0, percent)
-    s[0]["count"], s[0]["fast"], s[0]["slow"] = count + n - i, quick, mean
+    while i < n:
+        rows = min(n - i, STEP - count % STEP)
+        now, column = x[i : i + rows], out[i : i + rows]
+        for k in range(rows):
+            value = now[k] - base
+            quick += (value - quick) * fast_weight
+            mean += (value - mean) * slow_weight
+            column[k, 0] = _told(quick, mean, base, percent)
+        i += rows
+        count += rows
+        if count % STEP == 0:
+            moved = x[i - 1] - base
+            quick, mean, base = calm(quick - moved), calm(mean - moved), x[i - 1]
+    s[0]["count"], s[0]["fast"], s[0]["slow"], s[0]["base"] = count, quick, mean, base
 
 
 @nb.njit(cache=True, nogil=True)
