@@ -324,7 +324,7 @@ class BarBuilder:
             Of the series; the newest revision of each.
         """
         tf = timeframe(name)
-        if not len(known) or symbol >= len(self._head) or tf not in self.timeframes:
+        if symbol >= len(self._head) or tf not in self.timeframes:
             return
         ring = self._tfs[self.timeframes.index(tf)]
         slots = self._slots[symbol, ring["offset"] : ring["offset"] + ring["ring"]]
