@@ -29,7 +29,8 @@ SAID = ("time", "open", "high", "low", "close", "count")
 
 
 def closed(feed: Feed, name: str, tf: str) -> Rows:
-    return feed._call(lambda: feed._core.bars(name, timeframe(tf), False))
+    rows: Rows = feed._call(lambda: feed._core.bars(name, timeframe(tf), False))
+    return rows
 
 
 def batch(simulator: RunningSimulator, name: str, bars: Rows, tf: str) -> Rows:

@@ -41,7 +41,7 @@ class Hours:
     >>> clock = ManualClock(1_762_225_200 * 10**9)  # 2025-11-03 22:00 in New York
     >>> hours = Hours(clock, SymbolTable(), lambda kind, text: print(kind, "-", text))
     >>> hours.state("connected", ["AAPL"])
-    closed - AAPL is closed, opens 2025-11-04 14:30 UTC
+    closed - stocks: closed, opens 2025-11-04 14:30 UTC
     'closed'
     >>> hours.expected(["AAPL"]), hours.expected(["AAPL", "BTC-USD"])
     (False, True)
@@ -98,6 +98,11 @@ class Hours:
             opens = [int(one.next_open.value) for one in stands if one.next_open is not None]
             self.next_open = min(opens, default=None)
             if before is None and opens:
-                self._tell("closed", str(stands[opens.index(min(opens))]))
+                first = stands[opens.index(min(opens))]
+                text = (
+                    f"{asset_class(first.symbol)}: closed, opens {first.next_open:%Y-%m-%d %H:%M}"
+                )
+                self._tell("closed", f"{text} UTC")
         elif before is not None and some:
-            self._tell("open", f"{', '.join(some)}: data may come again")
+            markets = ", ".join(dict.fromkeys(map(asset_class, some)))
+            self._tell("open", f"{markets}: data may come again")

@@ -309,8 +309,7 @@ class Past:
         refresh = now - self._refreshed >= _REFRESH
         if refresh:
             self._refreshed = now
-            if self._warming.possible:
-                self._pool.submit(self._warming.refresh)
+            self._warming.refresh()  # before the series here, which then share what it fetches
         live = {(one.symbol, one.kind) for one in self._mending.continuity.series()}
         for key, joint in list(self._joints.items()):
             if self._board.base(joint.number, joint.length) is None:
