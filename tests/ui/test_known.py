@@ -88,12 +88,12 @@ def test_the_strip_tells_what_is_missing_and_why(tab: Any, book: Any) -> None:
     until(tab, lambda: painted(tab, DARK.amber) > 60, "the doubt")
     assert hover_strip(tab, 19).startswith("In doubt20 Nov 14:40:00 – 14:43:00bad frame")
     book.ledger.declare_missing(series[0], at, at + 3 * MINUTE, tries=3, at=NOW, why="429")
-    until(tab, lambda: painted(tab, DARK.down) > 30, "what is missing")
+    until(tab, lambda: painted(tab, DARK.down) > 5, "what is missing")
     assert "declared after 3 tries: 429" in hover_strip(tab, 19)
     book.ledger.fetched(series[0], at, at + 3 * MINUTE, 9, begun=NOW + 1, fetch="gap fill")
     until(tab, lambda: "fetch gap fill" in hover_strip(tab, 19), "the fetch")
     assert painted(tab, DARK.down) == 0
-    assert hover_strip(tab, 30).startswith("Receivedsince")
+    assert hover_strip(tab, 30).startswith("Received20 Nov 05:00:00 – 14:40:00live crypto 1")
     assert tab.clean()
 
 
@@ -133,8 +133,7 @@ def test_nothing_is_sent_while_nothing_changes(tab: Any, book: Any) -> None:
     for k in range(4):
         book.ledger.heard("sim", until=NOW + (601 + k) * MINUTE)
         tab.page.wait_for_timeout(500)
-    sent = [frame for frame in tab.frames if "PATCH-DOC" in frame or "header" not in frame]
-    assert sum(map(len, sent)) < 300, sent
+    assert sum(map(len, tab.frames)) < 300, tab.frames
 
 
 def test_zones_are_drawn_behind_the_candles(tab: Any) -> None:

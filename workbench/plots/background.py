@@ -83,7 +83,8 @@ class Background:
     async def refresh(self, drawing: Drawing, context: Callable[[], Any]) -> None:
         """Bring a drawing up to date once."""
         if self.strip:
-            found = await look(self._feed, read_known, period=_LOOK * 0.9).of(self._feed)
+            seen = look(self._feed, read_known, period=_LOOK * 0.9, clock=self._clock)
+            found = await seen.of(self._feed)
             state = _state(drawing, found or Known())
             if drawing.strip_differs(state):
                 with context():

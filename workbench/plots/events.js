@@ -16,7 +16,7 @@ li time { color:var(--wb-muted) } li p { margin:0; overflow-wrap:anywhere }
 `
 const tone = (kind) =>
   ["error", "failed", "refused", "missing"].includes(kind) ? "bad"
-    : ["stale", "disconnected", "reconnecting", "gap", "quality"].includes(kind) ? "warn"
+    : ["stale", "disconnected", "reconnecting", "gap", "quality", "fetch_error"].includes(kind) ? "warn"
     : ["connected", "reconnected", "filled", "recovered"].includes(kind) ? "good" : ""
 const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB")
 

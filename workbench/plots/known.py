@@ -77,8 +77,8 @@ def read_known(feed: Any) -> Known:
 def alert_pill(found: Known) -> dict[str, Any]:
     """Return what the pill of a page says while something is unresolved; empty for nothing.
 
-    >>> alert_pill(Known(lost={"sim AAPL trade": "lost"}))
-    {'count': 1, 'text': '1 series without data', 'lines': [['sim AAPL trade', 'lost']]}
+    >>> alert_pill(Known(lost={"sim AAPL trade": "lost"}))["text"]
+    '1 series without data'
     """
     holes = found.lost or found.doubted
     if not holes:
@@ -87,4 +87,5 @@ def alert_pill(found: Known) -> dict[str, Any]:
     if len(holes) > _NAMED:
         lines.append([f"and {len(holes) - _NAMED} more", ""])
     what = "without data" if found.lost else "being filled"
-    return {"count": len(holes), "text": f"{len(holes)} series {what}", "lines": lines}
+    text, short = f"{len(holes)} series {what}", f"{len(holes)} {what}"
+    return {"count": len(holes), "text": text, "short": short, "lines": lines}

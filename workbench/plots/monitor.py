@@ -95,7 +95,8 @@ class Monitor(pn.viewable.Viewer):
     title : str
         Name of the page.
     warmups : Coordinator or None
-        Runs the warm-ups of the symbol that is shown; closed by whoever made it.
+        Runs the warm-ups of the symbol that is shown; closed by whoever made it. None takes
+        the feed's own, if it has any.
     clock : Clock or None
     """
 
@@ -125,8 +126,8 @@ class Monitor(pn.viewable.Viewer):
         if self._prices.newest is None:
             self._prices.newest = feed.prices()
         self._clock = clock
-        self._warmups = warmups
-        self._warm = None if warmups is None else WarmupView(warmups)
+        self._warmups = warmups or getattr(feed, "warmups", None)
+        self._warm = None if self._warmups is None else WarmupView(self._warmups)
         offered = [Indicator(find(name), given) for name, given in _OFFERED]
         self._overlays = dict(overlays or {one.label: one for one in offered})
         symbol = symbol or next(iter(feed.symbols()), "BTC-USD")
@@ -338,7 +339,7 @@ class Monitor(pn.viewable.Viewer):
     async def _show_known(self) -> None:
         """Show which series lack data now, and how good the data are."""
         if hasattr(self._feed, "coverage"):
-            found = await look(self._feed, read_known, clock=self._clock).of(self._feed)
+            found = await look(self._feed, read_known, period=0.9, clock=self._clock).of(self._feed)
             alert = alert_pill(found or Known())
             if alert != self.top.alert:
                 self.top.alert = alert

@@ -138,7 +138,7 @@ function drawHollow(view, pane) {
   move(pane.hollow, from, high)
 }
 
-// Names of open zones at their right end; where two would touch, the newer one is named.
+// Names of open zones at their right end; where two would touch, the one on top is named.
 function drawNames(view, pane) {
   const {left, right, top, bottom, width} = pane.view.frame.bbox, {start, end} = view.x
   const data = view.zones.data, n = data.label?.length ?? 0, taken = []
@@ -147,8 +147,9 @@ function drawNames(view, pane) {
   for (let k = n - 1; k >= 0 && view.count; k--) {
     if (!data.label[k]) continue
     const from = left + ((data.left[k] - start) / (end - start)) * width
-    const y = view.toPixel(pane, (data.low[k] + data.high[k]) / 2)
-    if (from > right - 30 || y < top + 8 || y > bottom - 8 || taken.some((other) => Math.abs(other - y) < 13)) continue
+    const upper = view.toPixel(pane, data.high[k]), lower = view.toPixel(pane, data.low[k])
+    const y = lower - upper > 30 ? Math.max(top, upper) + 9 : lower - upper < 6 ? upper - 8 : (upper + lower) / 2 // names of lines stand above them
+    if (from > right - 30 || lower < top || y < top + 8 || y > bottom - 8 || taken.some((other) => Math.abs(other - y) < 13)) continue
     taken.push(y)
     const el = (pane.names[used] ??= make("zone", pane.box))
     used += 1

@@ -41,13 +41,13 @@ const CSS = `
 .badge[data-level=good] { --tone:var(--wb-up) } .badge[data-level=warn] { --tone:var(--wb-amber) }
 .badge[data-level=bad] { --tone:var(--wb-down) } .badge[data-level=idle] { --tone:var(--wb-muted) }
 .badge[data-level=warn] i { animation:pulse 1.2s ease-in-out infinite }
-.badge .count { display:none } .score { gap:6px } .score .long { color:var(--wb-muted) } .score b { font-weight:650 }
+.badge .count, .badge .brief { display:none } .score { gap:6px } .score .long { color:var(--wb-muted) } .score b { font-weight:650 }
 button.badge:hover { border-color:var(--wb-muted) } .badge.pill { background:color-mix(in srgb, var(--wb-amber) 14%, var(--wb-background)); border-color:color-mix(in srgb, var(--wb-amber) 45%, transparent) }
 @keyframes pulse { 50% { opacity:.25 } }
 .refused { padding:7px 14px; background:color-mix(in srgb, var(--wb-down) 16%, var(--wb-background)); border-bottom:1px solid var(--wb-border); display:flex; gap:10px; align-items:flex-start }
 .refused span { flex:1; overflow-wrap:anywhere } .refused button { color:var(--wb-muted); padding:0 4px }
-@media (max-width:1120px) { .brand span { display:none } .frames { flex:0 1 auto } .price span.abs, .score .long { display:none } }
-@media (max-width:1380px) { .pill .long { display:none } .pill .count { display:inline } .overlays .name, .zones .name { display:none } .tool { padding:0 8px } }
+@media (max-width:1380px) { .pill .long, .score .long { display:none } .pill .brief { display:inline } .overlays .name, .zones .name { display:none } .tool { padding:0 8px } }
+@media (max-width:1120px) { .brand span { display:none } .frames { flex:0 1 auto } .price span.abs { display:none } .badge.pill .brief { display:none } .badge.pill .count { display:inline } }
 @media (max-width:820px) {
   .bar { flex-wrap:wrap; padding:7px 10px; gap:7px 8px }
   .brand, .space { display:none } .price { flex:1; justify-content:flex-end; gap:7px } .price b { font-size:17px }
@@ -276,15 +276,16 @@ function alertPill(model, bar) {
   button.type = "button"
   button.dataset.level = "warn"
   make("", button, "i")
-  const long = make("long", button, "span"), count = make("count", button, "span")
+  const long = make("long", button, "span"), brief = make("brief", button, "span"), count = make("count", button, "span")
   const menu = make("menu table", pick)
   const show = popup(pick, menu)
   button.addEventListener("click", () => show(menu.hidden))
   const update = () => {
-    const {text: said, lines = [], count: number} = model.alert
+    const {text: said, short, lines = [], count: number} = model.alert
     pick.hidden = !said
     if (!said) return show(false)
     text(long, said)
+    text(brief, short)
     text(count, String(number))
     button.setAttribute("aria-label", said)
     menu.replaceChildren()

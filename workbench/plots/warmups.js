@@ -13,7 +13,7 @@ summary button:hover { background:var(--wb-panel); color:var(--wb-text) }
 summary button svg { width:15px; height:15px } .on svg { animation:turn 1s linear infinite }
 @keyframes turn { to { transform:rotate(360deg) } }
 .bar { height:2px; background:transparent } .bar i { display:block; height:100%; width:0; background:var(--wb-accent); transition:width .25s }
-.list { max-height:min(292px,38vh); overflow:auto; padding:2px 0 8px; scrollbar-width:thin; scrollbar-color:var(--wb-panel) transparent }
+.list { max-height:min(252px,32vh); overflow:auto; padding:2px 0 8px; scrollbar-width:thin; scrollbar-color:var(--wb-panel) transparent }
 .row { display:grid; grid-template-columns:8px minmax(0,1fr) auto; gap:0 8px; align-items:baseline; padding:3px 12px; font-size:12px }
 .row i { width:7px; height:7px; border-radius:50%; background:var(--tone); align-self:center }
 .row b { font-weight:500; white-space:nowrap; overflow:hidden; text-overflow:ellipsis }
@@ -24,7 +24,7 @@ summary button svg { width:15px; height:15px } .on svg { animation:turn 1s linea
 .row[data-state=waiting], .row[data-state=cancelled] { --tone:var(--wb-panel) }
 .row[data-state=running] i { animation:pulse 1.2s ease-in-out infinite } @keyframes pulse { 50% { opacity:.25 } }
 .row[data-state=failed] p { display:none }
-.wrong { padding:3px 12px; font-size:11.5px; color:var(--wb-down); overflow:hidden; text-overflow:ellipsis; white-space:nowrap }
+.wrong { padding:4px 12px; border-top:1px solid var(--wb-border); font-size:11.5px; color:var(--wb-down); overflow:hidden; text-overflow:ellipsis; white-space:nowrap }
 `
 const TURN = `<svg viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M15 9a6 6 0 1 1-1.9-4.4M15 2.6v3h-3"/></svg>`
 const age = (ms) => {

@@ -125,8 +125,8 @@ def find_zones(names: Iterable[str], bars: Rows, first: int, symbol: str = "") -
     Returns
     -------
     list of Zone
-        Ended ones first, so that open ones lie over them. They begin with the bar they are
-        on and end with the one that made their end known.
+        Ended ones first and lines last, so that open ones and lines lie over the others. They
+        begin with the bar they are on and end with the one that made their end known.
     """
     if not len(bars):
         return []
@@ -138,7 +138,7 @@ def find_zones(names: Iterable[str], bars: Rows, first: int, symbol: str = "") -
             continue
         table = family.study(len(bars)).over(bars, symbol)
         found += _picked(table, family, partial(_ordinal, first, bars["time"]))
-    return sorted(found, key=lambda zone: zone.right is None)
+    return sorted(found, key=lambda zone: (zone.right is None, zone.low == zone.high))
 
 
 def _measured(bars: Rows) -> Rows:
@@ -192,7 +192,7 @@ def zone_columns(zones: Iterable[Zone], theme: Theme) -> dict[str, list[Any]]:
         right = zone.left + _AHEAD if zone.right is None else zone.right + 0.5
         values = (
             zone.left - 0.5, right, zone.low, zone.high, tokens[zone.tone],
-            (0.13 if zone.tone != "muted" else 0.07) if alive else 0.05,
+            (0.11 if zone.tone != "muted" else 0.06) if alive else 0.05,
             (0.9 if level else 0.45) if alive else 0.18,
             zone.label if alive else "",
         )  # fmt: skip
