@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
 ARGS ?=
 
-.PHONY: help demo test lint browser bench docs clean
+.PHONY: help demo test lint browser bench soak soak-day docs clean
+
+#: Recordings of trades for soak-day; the public sample by default.
+DAY ?= $(wildcard ../shared/data/equity/tick/*/*_trade.zip)
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: $(VENV)/.installed ## Live candles in the browser, without any key (ARGS="--port 9000")
 	@exec $(BIN)/workbench demo $(ARGS)
@@ -36,6 +39,12 @@ bench: $(VENV)/.test ## Figures, each against its floor or a peer in the same ru
 	    echo "== $$script"; \
 	    $(BIN)/python "$$script" $(ARGS) || exit 1; \
 	done
+
+soak: $(VENV)/.test ## A hundred seeds of faults, fifty kills, a thousand reconnects (hours)
+	@$(BIN)/python -m tests.soak.run $(ARGS)
+
+soak-day: $(VENV)/.test ## A recorded trading day at 50x under faults (DAY="files of trades")
+	@$(BIN)/python -m tests.soak.day $(DAY) $(ARGS)
 
 docs: $(VENV)/.docs ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

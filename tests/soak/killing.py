@@ -30,7 +30,7 @@ feed.wait(timeout=60)
 print("up", flush=True)
 if last == "last":
     feed.wait(timeout=120, whole=True)
-    time.sleep(1.0)
+    time.sleep(3.0)
     feed.wait(timeout=120, whole=True)
     feed.close()
 else:
@@ -101,7 +101,8 @@ def kill_a_recorder(seed: int, folder: Path, *, kills: int = 50, rate: float = 2
 def _compare(found: Killed, store: Store, simulator: RunningSimulator, symbol: str) -> None:
     spans = [one for series, one in store.intervals(symbol) if series.kind == "trade"]
     start = min(one.start for one in spans) // 10**6 * 10**6
-    end = max(one.end for one in spans if one.state == "received") // 10**6 * 10**6
+    known = [one.end for one in spans if one.state in ("received", "backfilled", "no-trade")]
+    end = max(known) // 10**6 * 10**6
     ours = _ids(store.rows("trade", symbol, start=start, end=end))
     truth = simulator.trades(symbol, start, end)
     wanted = set(_ids(truth[truth["received"] <= end]))  # reported before the recorder ended

@@ -1,0 +1,95 @@
+"""A recorded trading day at many times its speed, with faults all the time: `make soak-day`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from tqdm.auto import tqdm
+
+from tests.soak.chaos import FAULTS
+from workbench.bars.batchbars import time_bars
+from workbench.bars.conditions import US_EQUITIES, marked
+from workbench.feeds import connect
+from workbench.sim.run import start_simulator
+from workbench.store.store import open_store
+
+#: Faults that shift times mean fifty times as much here.
+_LEFT_OUT = ("skew", "late", "stall", "rest-slow")
+
+
+def main() -> int:
+    """Play a day through a feed under faults, and compare its store with the recording."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recordings", type=Path, nargs="+", help="files of trades")
+    parser.add_argument("--speed", type=float, default=50.0)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between faults")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    dice, process = random.Random(given.seed), psutil.Process()
+    faults = [fault for fault in FAULTS if fault.partition(":")[0] not in _LEFT_OUT]
+    bad = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_simulator(
+            port=0, trades=tuple(given.recordings), speed=given.speed, wait_for=1
+        ) as simulator,
+    ):
+        path = Path(folder) / "day.db"
+        with connect(
+            "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=2.0,
+            silence_check_seconds=0.2, heartbeat_seconds=2.0, max_price_deviation=0.0,
+        ) as feed:  # fmt: skip
+            feed.subscribe(simulator.symbols, ["1s", "1m", "5m"], channels=("trade",))
+            feed.wait(timeout=60)
+            first = process.memory_info().rss
+            with tqdm(desc="day", unit="fault") as bar:
+                while not simulator.finished:
+                    name, _, rest = dice.choice(faults).partition(":")
+                    parts = dict(part.split("=") for part in rest.split(",") if part)
+                    values = {k: int(v) if v.isdigit() else v for k, v in parts.items()}
+                    simulator.faults.on(name, count=1, **values)
+                    bar.update()
+                    time.sleep(dice.uniform(0, 2 * given.every))
+            simulator.faults.clear()
+            time.sleep(5)
+            feed.wait(timeout=600, whole=True)
+            feed._call(feed._core.pipeline.finish)
+            grown = (process.memory_info().rss - first) / 1e6
+            struck, errors = Counter(simulator.faults.counts()), Counter(feed.health.errors)
+        with open_store(path, mode="ro") as store:
+            for symbol in simulator.symbols:
+                truth = simulator.trades(symbol)
+                theirs = Counter((truth["time"] // 10**6).tolist())
+                rows = store.rows("trade", symbol)
+                ours = Counter((rows["time"] // 10**6).tolist())
+                wrong = 0
+                for name in ("1s", "1m", "5m"):
+                    clean = time_bars(marked(truth, US_EQUITIES), name)
+                    held = store.rows("bar", symbol, timeframe=name, origin=0)
+                    fields = ["time", "open", "high", "low", "close", "volume", "count"]
+                    wrong += len(
+                        {tuple(row) for row in clean[fields].tolist()}
+                        ^ {tuple(row) for row in held[fields].tolist()}
+                    )
+                missing, invented = (theirs - ours).total(), (ours - theirs).total()
+                bad += bool(missing or invented or wrong)
+                print(
+                    f"{symbol}: {len(truth):,} trades, missing {missing}, not the provider's "
+                    f"{invented}, wrong bars {wrong}"
+                )
+    print(f"faults {struck.total()}: {dict(struck.most_common())}")
+    print(f"errors {dict(errors)}, memory grown by {grown:.0f} MB")
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())

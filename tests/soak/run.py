@@ -1,0 +1,66 @@
+"""Many seeds of faults, kills and reconnects, with a table at the end: `make soak`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from tests.soak.chaos import Verdict, chaos
+from tests.soak.killing import kill_a_recorder
+from tests.soak.reconnects import reconnect_often
+
+_COLUMNS = (
+    *("trades", "missing", "duplicate", "invented", "wrong_prices", "bars", "wrong_bars"),
+    *("flat_bars", "provider_bars", "wrong_provider_bars", "open_holes"),
+)
+
+
+def main() -> int:
+    """Run as many seeds as asked for; return how many of all parts were not good."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first", type=int, default=1, help="number of the first seed")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of faults for each seed")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--reconnects", type=int, default=1000)
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    bad = 0
+    verdicts: list[Verdict] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in tqdm(range(given.first, given.first + given.seeds), desc="chaos", unit="seed"):
+            verdict = chaos(seed, Path(folder), seconds=given.seconds)
+            verdicts.append(verdict)
+            if not verdict.good:
+                bad += 1
+                tqdm.write(f"seed {seed}: {verdict}")
+        _table(verdicts)
+        if given.kills:
+            killed = kill_a_recorder(given.first, Path(folder), kills=given.kills)
+            bad += not killed.good
+            print(killed)
+    if given.reconnects:
+        grown = reconnect_often(given.reconnects)
+        bad += not grown.good
+        print(grown)
+    print("all good" if not bad else f"{bad} not good")
+    return bad
+
+
+def _table(verdicts: list[Verdict]) -> None:
+    print(f"\n{'seeds':>22} {len(verdicts)}, good {sum(verdict.good for verdict in verdicts)}")
+    for name in _COLUMNS:
+        print(f"{name:>22} {sum(getattr(verdict, name) for verdict in verdicts):,}")
+    struck = sum((verdict.struck for verdict in verdicts), Counter())
+    print(f"{'faults':>22} {struck.total():,}: {dict(struck.most_common())}")
+    print(f"{'seconds':>22} {sum(verdict.seconds for verdict in verdicts):,.0f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
