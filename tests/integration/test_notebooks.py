@@ -104,6 +104,23 @@ def research(cells: Cells) -> None:
     assert "application/vnd.holoviews_exec.v0+json" in cells["chart"].outputs[-1].data
 
 
+def history(cells: Cells) -> None:
+    assert re.search(r"1 request, about 1 min at 5 a minute", outputs(cells["cost"]))
+    assert "1,440" in outputs(cells["fill"])
+    assert outputs(cells["again"]) == "0"
+    assert "backfilled" in outputs(cells["coverage"], "text/html")
+    assert "application/vnd.holoviews_exec.v0+json" in cells["strip"].outputs[-1].data
+    assert "1440 of 1440 bars agree" in outputs(cells["reconcile"]).replace(",", "")
+    known = re.match(r"\((\d+), (\d+)\)", outputs(cells["as-of"]))
+    assert known
+    assert int(known[1]) == 0 < int(known[2])
+    assert "bars of the provider" in outputs(cells["live"])
+    assert outputs(cells["bars"], "text/html").count("+00:00") == 5
+    assert "application/vnd.holoviews_exec.v0+json" in cells["chart"].outputs[-1].data
+    assert "OrderBlocks" in outputs(cells["warmups"], "text/html")
+    assert "of 100" in outputs(cells["quality"])
+
+
 #: What is to be seen, and cells to run at the end, of the notebooks that promise something.
 EXPECTED: dict[str, tuple[Callable[[Cells], None], tuple[tuple[str, str], ...]]] = {
     "01_live.ipynb": (
@@ -114,6 +131,7 @@ EXPECTED: dict[str, tuple[Callable[[Cells], None], tuple[tuple[str, str], ...]]]
         ),
     ),
     "02_research.ipynb": (research, ()),
+    "03_history.ipynb": (history, ()),
 }
 
 

@@ -264,3 +264,16 @@ def test_our_own_bars_are_those_of_their_trades() -> None:
         assert own["revision"].tolist() == [0] * len(own)
 
     run(play)
+
+
+def test_a_long_pause_is_filled_however_few_bars_are_wanted() -> None:
+    async def play(f: Fixture) -> None:
+        f.core.subscribe([f.name], each("1m"), ("trade",))
+        await f.history()
+        f.clock.offset = 500 * 60.0
+        await f.history()
+        assert len(f.provider.asked) == 2
+        assert (np.diff(f.bars()["time"]) == MINUTE).all()
+        assert len(f.bars()) == 700
+
+    run(play)

@@ -51,6 +51,8 @@ class Joined:
         words += f", {self.own} of our own"
         return f"{words}; {self.why}" if self.why else words
 
+    __repr__ = __str__
+
 
 @dataclass
 class Joint:

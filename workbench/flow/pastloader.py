@@ -30,6 +30,8 @@ _BASES = tuple(map(timeframe, ("1h", "1m", "1s")))
 #: Bars of days are folded from so many hours at most: a page holds 833 of them.
 _MOST_HOURS = 60 * 24
 _DAY_SECONDS = 86_400
+#: Bars that a gap since the last time may reach back, however few are wanted.
+_MOST_BACK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class PastLoader:
             return 0
         length = wanted.timeframe
         slots = (length.start(self._clock.now()) - needed[0][0]) // length.ns + 1
-        return min(wanted.bars, slots)
+        return min(slots, max(wanted.bars, _MOST_BACK))
 
     def _needed(self, wanted: Wanted, held: Rows) -> list[Span]:
         """Return what neither our trades nor a fetch of bars have told whole."""
