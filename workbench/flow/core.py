@@ -30,6 +30,7 @@ from workbench.flow.past import Past
 from workbench.flow.playback import follow, play
 from workbench.flow.prices import prices
 from workbench.flow.recent import Recent
+from workbench.flow.scores import Scores
 from workbench.flow.uplink import Uplink
 from workbench.flow.window import Window
 from workbench.flow.wishes import Subscription, Wishes
@@ -115,6 +116,9 @@ class Core:
         )  # fmt: skip
         if make_archive is not None and config.fill_gaps:
             self.mending.open(make_archive)
+        self.scores = Scores(
+            self.pipeline, self.mending, self.wishes.subscriptions, clock, config.silence_seconds
+        )
         self.past = Past(
             self.pipeline, self.board, self.mending, self.wishes, store, config, clock, make_archive
         )
@@ -152,6 +156,7 @@ class Core:
             branch("trade", "recent").sink(self._recent["trade"].add),
             branch("quote", "recent").sink(self._recent["quote"].add),
             branch("bar", "series").sink(self.past.add),
+            branch("bar", "scores").sink(self.scores.count),
             *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
             branch("bar", "kinds").sink(self.drawn.bars),
@@ -163,14 +168,7 @@ class Core:
                 lambda said: self.mending.continuity.rejects(*said)
             ),
         ]
-        if self._keeper is not None:
-            sinks.append(branch("bar", "store").sink(self._keeper.bars))
-            sinks.append(branch("provider_bar", "store").sink(self._keeper.put))
-            if self._config.store_trades:
-                sinks.append(branch("trade", "store").sink(self._keeper.put))
-            if self._config.store_quotes:
-                sinks.append(branch("quote", "store").sink(self._keeper.put))
-        return sinks
+        return sinks + ([] if self._keeper is None else self._keeper.listen(branch, self._config))
 
     def _keep(self, store: Store) -> Keeper:
         rows, failed = self._config.store_queue_rows, self.pipeline.health.failed
@@ -223,6 +221,7 @@ class Core:
             self.drawn.advance(now)
             self.pipeline.health.state = self.hours.state(self.uplink.state, self.subscriptions)
             self.mending.tick()
+            self.scores.tick()
             self.past.tick()
         self.amender.look(self.pipeline.overdue)
         if self._keeper is not None:

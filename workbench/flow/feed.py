@@ -29,6 +29,7 @@ from workbench.gate import Quarantine
 from workbench.history.coordinator import Coordinator
 from workbench.history.coverage import Coverage
 from workbench.net.replay import Replayed
+from workbench.quality.score import Quality
 from workbench.sources.source import Source
 from workbench.store.frames import dataframe, quote_frame
 from workbench.store.store import Store
@@ -288,6 +289,11 @@ class Feed:
         """What runs the named fetches of a symbol's past; None for a feed without a provider."""
         return self._core.past.warmups
 
+    @property
+    def quality(self) -> Quality:
+        """How good the data are, 0 to 100, for each symbol and the whole."""
+        return Quality(self._call(self._core.scores.series))
+
     def events(self, n: int = 50) -> list[Event]:
         """Return what happened to the feed lately, newest first."""
         return self.health.events(n)
@@ -317,19 +323,13 @@ class Feed:
         """
         name = None if symbol is None else self._known(symbol)
         if not self._loop.within(self._core.wait(name, count, whole), timeout):
-            raise ConnectError(
-                f"no{' whole' * whole} trade of {name or 'any symbol'} within {timeout:g} s; "
-                f"the feed is {self.health.state}",
-                symbol=name,
-            )
+            what = f"no{' whole' * whole} trade of {name or 'any symbol'} within {timeout:g} s"
+            raise ConnectError(f"{what}; the feed is {self.health.state}", symbol=name)
 
     def _wait_ready(self, markets: Iterable[str], timeout: float) -> None:
         if not self._loop.within(self._core.ready(markets), timeout):
-            newest = next((e.text for e in self.events(20) if e.kind == "disconnected"), "")
-            raise ConnectError(
-                f"not connected within {timeout:g} s{': ' if newest else ''}{newest}; "
-                "the feed goes on trying"
-            )
+            said = next((f": {e.text}" for e in self.events(20) if e.kind == "disconnected"), "")
+            raise ConnectError(f"not connected within {timeout:g} s{said}; the feed goes on trying")
 
     def play(
         self,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from streamz import Stream
 
 from workbench.clock import Clock
+from workbench.config import Settings
 from workbench.errors import StoreError
 from workbench.flow.prices import DAY
 from workbench.records import Batch
@@ -70,6 +72,16 @@ class Keeper:
     def queued(self) -> int:
         """Rows that wait."""
         return self._writer.stats.queued
+
+    def listen(self, branch: Callable[[str, str], Stream], config: Settings) -> list[Stream]:
+        """Take what is to be stored from the streams of a pipeline; return the sinks."""
+        taken: list[tuple[str, Callable[[Batch], None]]] = [
+            ("bar", self.bars),
+            ("provider_bar", self.put),
+        ]
+        taken += [("trade", self.put)] * config.store_trades
+        taken += [("quote", self.put)] * config.store_quotes
+        return [branch(kind, "store").sink(take) for kind, take in taken]
 
     def put(self, batch: Batch) -> None:
         """Queue a batch."""

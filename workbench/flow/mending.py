@@ -94,6 +94,7 @@ class Mending:
             lambda error: pipeline.health.failed("ledger", error),
             self._live,
         )
+        self._sources: dict[str, str] = {}  # by market
         self._archive: Archive | None = None
         self._repair: Repair | None = None
         self._looked = self._flushed = clock.monotonic()
@@ -183,6 +184,7 @@ class Mending:
 
     def subscribed(self, source: Source, topics: Iterable[Topic]) -> None:
         """Take note of all topics of a source that are sent from now on."""
+        self._sources[source.market] = source.name
         self.continuity.subscribed(source.name, source.market, topics)
 
     def _live(self, new: Sequence[Series], at: int) -> None:
@@ -245,15 +247,16 @@ class Mending:
             map(bool, map(self._repair.holes, self.continuity.series()))
         )
 
+    def trades_of(self, name: str) -> Series:
+        """Return the series of a symbol's trades."""
+        return Series(self._sources.get(asset_class(name), ""), name, "trade")
+
     def whole(self, name: str, starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.bool_]:
         """Tell of bars of a symbol whether all of their trades have come."""
-        some = [one.source for one in self.continuity.series() if one.symbol == name]
-        known = [one.source for one, _ in self.ledger.rows() if one.symbol == name]
-        source = next(iter((*some, *known)), "")
         found = np.ones(len(starts), np.bool_)
         if len(starts):
             low, high = int(starts.min()), int(starts.max()) + length
-            for start, end in self.ledger.missing(Series(source, name, "trade"), low, high):
+            for start, end in self.ledger.missing(self.trades_of(name), low, high):
                 found &= (starts >= end) | (starts + length <= start)
         return found
 
