@@ -27,7 +27,8 @@ from workbench.rules.definition import Rule
 from workbench.rules.run import RuleRun
 from workbench.rules.signal import Signal
 from workbench.sources.massive import MassiveSource
-from workbench.sources.source import Frame
+from workbench.sources.source import Frame, Source
+from workbench.sources.spliced import SPLICED, SplicedSource
 from workbench.symbols import SymbolTable
 from workbench.tape import TapeReader
 from workbench.timeframes import Timeframe, each
@@ -214,8 +215,11 @@ class _Way:
             self.pipeline.streams["trade"].sink(self._trade),
             self.pipeline.streams["bar"].sink(self._bar),
         ]
-        self._sources = {
-            number: MassiveSource(channel.market, table=self.pipeline.table)
+        table = self.pipeline.table
+        self._sources: dict[int, Source] = {
+            number: SplicedSource(table)
+            if channel.source == SPLICED
+            else MassiveSource(channel.market, table=table)
             for number, channel in reader.channels.items()
         }
 
