@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import statistics
 import tempfile
@@ -58,10 +59,10 @@ def walk(count: int) -> Rows:
     return rows
 
 
-def timed(function: Any) -> float:
+def timed(function: Any, *given: Any) -> float:
     """Return the seconds a call takes."""
     begin = perf_counter()
-    function()
+    function(*given)
     return perf_counter() - begin
 
 
@@ -87,11 +88,11 @@ def series() -> None:
                 one = bars[COUNT - distance : COUNT - distance + 1].copy()
                 one["state"], one["revision"] = REVISED, turn + 1
                 one["close"] += 0.01 * turn
-                revised.append(timed(lambda one=one: held.add(one)))  # type: ignore[misc]
+                revised.append(timed(held.add, one))
                 one["time"] += MINUTE + offset
                 one["state"], one["revision"] = CLOSED, 0
                 offset += 1
-                between.append(timed(lambda one=one: held.add(one)))  # type: ignore[misc]
+                between.append(timed(held.add, one))
             for what, times in (("revised", revised), ("in between", between)):
                 median = statistics.median(times)
                 verdict = "ok" if median < BOUND else "OVER 5 ms"
@@ -145,7 +146,8 @@ async def _feed(store: Store | None, distance: int, minutes: int, each_: int) ->
                 await asyncio.sleep(0.0005)
             whole.append(perf_counter() - begin)
             inside.append(spent)
-        assert len(window) == until and (window.closed()["state"] == REVISED).sum() == 1
+        assert len(window) == until
+        assert (window.closed()["state"] == REVISED).sum() == 1
         inside, whole = inside[2:], whole[2:]
         median = statistics.median(inside)
         where = "a store" if store is not None else "memory"
@@ -164,13 +166,16 @@ def feed() -> None:
     print(f"a feed of {minutes:,} bars, {minutes * trades:,} trades, 4 indicators")
     for distance in (64, 1_000, 4_000):
         asyncio.run(_feed(None, distance, minutes, trades))
-        with tempfile.TemporaryDirectory() as folder:
-            with open_store(Path(folder) / "late.db", durability="normal") as store:
-                asyncio.run(_feed(store, distance, minutes, trades))
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_store(Path(folder) / "late.db", durability="normal") as store,
+        ):
+            asyncio.run(_feed(store, distance, minutes, trades))
 
 
 def main() -> None:
     """Print all figures."""
+    logging.disable()  # nobody listens, and that is told
     for indicator in MANY:
         indicator.prepare()
     series()

@@ -86,9 +86,9 @@ class Recent:
     def within(self, symbol: int, start: int, end: int) -> Rows:
         """Return a symbol's rows of [start, end) in ns UTC, in order of acceptance."""
         rows: Rows = self._rows[: self.total]
-        found = np.flatnonzero(
-            (rows["symbol"] == symbol) & (rows["time"] >= start) & (rows["time"] < end)
-        )
+        times = rows["time"].copy()  # side by side they are compared much faster
+        found = np.flatnonzero((times >= start) & (times < end))
+        found = found[rows["symbol"][found] == symbol]
         if not self.complete:  # the oldest row is where the next one will be put
             turn = np.searchsorted(found, self.total % len(self._rows))
             found = np.roll(found, -int(turn))
