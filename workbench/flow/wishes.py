@@ -203,7 +203,9 @@ class Wishes:
         newest = self._store.rows("trade", name, last=1, table=self._table)
         if not len(newest):
             return trades
-        start = min(tf.start(int(newest["time"][0])) for tf in tfs)
+        # Bars that ended and still wait for late trades were not told.
+        waiting = int(newest["time"][0]) - self._pipeline.builder.lateness
+        start = min(tf.start(waiting) for tf in tfs)
         stored = self._store.rows("trade", name, start=start, table=self._table)
         self._pipeline.gate.remember(stored)
         return stored
