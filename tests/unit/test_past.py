@@ -24,7 +24,7 @@ from workbench.net.rest import Answer
 from workbench.records import Rows
 from workbench.sources.massive import MassiveSource
 from workbench.sources.massive_rest import MassiveRest
-from workbench.sources.source import Frame
+from workbench.sources.source import Frame, Topic
 from workbench.store.coverage import Series
 from workbench.timeframes import each, timeframe
 
@@ -89,7 +89,12 @@ class Fixture:
         self.name = name
         self.core = Core(
             lambda market, table: MassiveSource(market, table=table),
-            settings(lateness_seconds=0.0, max_price_deviation=0.0, max_future_seconds=0.0),
+            settings(
+                lateness_seconds=0.0,
+                max_price_deviation=0.0,
+                max_future_seconds=0.0,
+                fill_gaps=False,
+            ),
             None,
             None,
             self.clock,
@@ -112,7 +117,7 @@ class Fixture:
             self.core.deliver(self.source, [Frame(t * 10**6, json.dumps([event]).encode())])
 
     async def history(self, tf: str = "1m", bars: int = 200) -> Joined:
-        return await asyncio.wrap_future(self.core.history(self.name, timeframe(tf), bars))
+        return await asyncio.wrap_future(self.core.past.ask(self.name, timeframe(tf), bars))
 
     def bars(self, tf: str = "1m") -> Rows:
         return self.core.bars(self.name, timeframe(tf), False)
@@ -165,6 +170,7 @@ def test_a_bar_of_ours_stands_only_once_all_its_trades_came() -> None:
         f.core.subscribe([f.name], each("1m"), ("trade",))
         f.trades(-80)  # one of the three trades of 11:59 that the provider counts
         f.clock.offset = 40.0
+        f.core._subscribed(f.source, [Topic(f.name, "trade")])
         await f.history()
         last = f.at(-30) - MINUTE
         bar = f.bars()[f.bars()["time"] == last]

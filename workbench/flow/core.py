@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from workbench.flow.amend import Amender
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.hours import Hours
-from workbench.flow.joint import Joined
 from workbench.flow.keeper import Keeper
 from workbench.flow.kindbars import KindBars, base_of
 from workbench.flow.kindboard import KindBoard
@@ -84,14 +82,9 @@ class Core:
     ) -> None:
         self.table = SymbolTable()
         self.pipeline = Pipeline(
-            self.table,
-            lateness=config.lateness_seconds,
-            remember=config.dedup_trades,
-            clock=clock,
-            asynchronous=True,
-            tape_rules=config.tape_rules,
-            rules=config.rules(),
-        )
+            self.table, lateness=config.lateness_seconds, remember=config.dedup_trades,
+            clock=clock, asynchronous=True, tape_rules=config.tape_rules, rules=config.rules(),
+        )  # fmt: skip
         self.kinds = KindBars(config.lateness_seconds)
         self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)
         self.drawn = KindBoard(self.kinds, self.board, self.table, self.pipeline.health)
@@ -114,14 +107,10 @@ class Core:
             self.pipeline, config, store, self._keeper, self._recent, clock, self.splice,
             self.wishes.begun,
         )  # fmt: skip
-        if make_archive is not None and config.fill_gaps:
-            self.mending.open(make_archive)
         self.scores = Scores(
             self.pipeline, self.mending, self.wishes.subscriptions, clock, config.silence_seconds
         )
-        self.past = Past(
-            self.pipeline, self.board, self.mending, self.wishes, store, config, clock, make_archive
-        )
+        self.past = self._past(store, make_archive)
         self._sinks = self._connect_branches()
         self._timer = asyncio.get_running_loop().create_task(self._tick())
 
@@ -144,6 +133,14 @@ class Core:
             on_subscribed=self._subscribed,
             expected=self._expected,
         )
+
+    def _past(self, store: Store | None, make_archive: MakeArchive | None) -> Past:
+        if make_archive is not None and self._config.fill_gaps:
+            self.mending.open(make_archive)
+        return Past(
+            self.pipeline, self.board, self.mending, self.wishes, store, self._config,
+            self._clock, make_archive, self._ensure,
+        )  # fmt: skip
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
@@ -310,11 +307,6 @@ class Core:
         series.users += 1
         self.past.watched(series.window)
         return series.window
-
-    def history(self, name: str, tf: Timeframe, bars: int) -> Future[Joined]:
-        """Put bars of the provider in front of a series."""
-        self._ensure(name, tf)
-        return self.past.want(name, tf, bars)
 
     def unwatch(self, window: Window) -> None:
         """Give a window back; bars of other kinds are built while somebody watches."""

@@ -199,13 +199,13 @@ class Feed:
         UnknownSymbolError
             If the feed is not subscribed to it.
         """
-        name = self._known(symbol)
-        tf = bar_kind(timeframe)
+        name, tf = self._known(symbol), bar_kind(timeframe)
         rows = self._call(lambda: self._core.bars(name, tf, forming))
         rows = rows if last is None else rows[max(0, len(rows) - last) :]
         frame = dataframe("bar", rows)
         if isinstance(tf, Timeframe) and self._core.live:
-            frame["complete"] = self._core.mending.whole(name, rows["time"], tf.ns) | rows["origin"]
+            whole = self._core.mending.whole(name, rows["time"], tf.ns)
+            frame["complete"] = whole | (rows["origin"] == 1)
         return frame
 
     def trades(self, symbol: str, *, last: int | None = 100) -> pd.DataFrame:
@@ -282,7 +282,7 @@ class Feed:
     @property
     def history(self) -> History:
         """Bars of the provider before ours: ``feed.history("BTC-USD", "1m", bars=500)``."""
-        return History(lambda *w: self._call(lambda: self._core.history(*w)), self._core.past)
+        return History(lambda *w: self._call(lambda: self._core.past.ask(*w)), self._core.past)
 
     @property
     def warmups(self) -> Coordinator | None:

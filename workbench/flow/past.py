@@ -54,6 +54,8 @@ class Past:
     clock : Clock
     make_archive : callable or None
         Opens the provider's history when it is first needed; None has none.
+    ensure : callable
+        ``ensure(symbol, timeframe)`` has the bars of a series built if they are not yet.
 
     Attributes
     ----------
@@ -71,6 +73,7 @@ class Past:
         config: Settings,
         clock: Clock,
         make_archive: MakeArchive | None,
+        ensure: Callable[[str, Timeframe], None],
     ) -> None:
         self.default = 0
         self._pipeline = pipeline
@@ -81,6 +84,7 @@ class Past:
         self._store = store
         self._config = config
         self._clock = clock
+        self._ensure = ensure
         self._loop = asyncio.get_running_loop()
         self._warming = Warming(pipeline, store, clock, self._later, make_archive)
         self._loader: PastLoader | None = None
@@ -109,6 +113,11 @@ class Past:
         length = window.timeframe
         if self.default and self._wishes.live and isinstance(length, Timeframe):
             self.want(window.symbol, length, self.default)
+
+    def ask(self, name: str, length: Timeframe, bars: int) -> Future[Joined]:
+        """Begin a series if it is not there, and have at least so many closed bars in it."""
+        self._ensure(name, length)
+        return self.want(name, length, bars)
 
     def want(self, name: str, length: Timeframe, bars: int) -> Future[Joined]:
         """Have at least so many closed bars in a series; the answer comes when they are in.
