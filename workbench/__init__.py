@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.config import Settings, settings
     from workbench.crosssection import panel
     from workbench.feeds import connect, replay
+    from workbench.flow.correction import follow_corrections
     from workbench.flow.feed import Feed
     from workbench.flow.livesignals import signals
     from workbench.history.backfill import backfill
@@ -83,6 +84,7 @@ __all__ = [
     "fetch_many",
     "fetch_quotes",
     "fetch_trades",
+    "follow_corrections",
     "indicator",
     "indicators",
     "is_market_open",
@@ -146,6 +148,7 @@ _HOME = {
     "fetch_many": "history.fetch",
     "fetch_quotes": "history.fetch",
     "fetch_trades": "history.fetch",
+    "follow_corrections": "flow.correction",
     "indicator": "analytics.own",
     "indicators": "analytics.catalogue",
     "is_market_open": "calendar",

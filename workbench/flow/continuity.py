@@ -53,6 +53,7 @@ class _Market:
     connections: int = 0
     waiting: set[Series] = field(default_factory=set)  # subscribed to, without data so far
     waits: float = 0.0  # since when, monotonic seconds
+    gone: set[Series] = field(default_factory=set)  # lost, and not received again so far
 
 
 class Continuity:
@@ -150,6 +151,7 @@ class Continuity:
         name, at = f"{market} {of.connections}", self.now(market)
         self._say(lambda: self.ledger.live(new, at, connection=name))
         of.series = of.series | set(new)
+        of.gone -= of.series
         self._on_live(new, at)
 
     def lost(self, market: str, why: str) -> int:
@@ -165,7 +167,7 @@ class Continuity:
         self._proofs = [(mark, self._less(proof, of)) for mark, proof in self._proofs]
         some, at = of.series, self._clock.now()
         self._say(lambda: self.ledger.lost(of.source, since, at, series=some, why=why))
-        of.series = set()
+        of.series, of.gone = set(), of.gone | some
         return len(some)
 
     @staticmethod
@@ -179,6 +181,7 @@ class Continuity:
             return
         left = {series_of(of.source, topic) for topic in topics}
         of.waiting &= left
+        of.gone &= left
         gone = of.series - left
         if gone:
             at = self.now(market)
@@ -280,6 +283,10 @@ class Continuity:
     def series(self) -> list[Series]:
         """Return the series that are received now."""
         return [one for of in self._markets.values() for one in of.series]
+
+    def awaited(self) -> int:
+        """Return how many series are subscribed to, or were lost, and are not received yet."""
+        return sum(len(of.waiting | of.gone) for of in self._markets.values())
 
     @property
     def markets(self) -> list[str]:

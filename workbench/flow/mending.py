@@ -32,11 +32,13 @@ from workbench.store.sqlite import SqliteStore
 from workbench.store.store import Store
 from workbench.symbols import SymbolTable, asset_class
 
-__all__ = ["MakeArchive", "Mending"]
+__all__ = ["BEFORE", "MakeArchive", "Mending"]
 
 #: ``make_archive(table)`` opens the history of a feed's provider.
 MakeArchive: TypeAlias = Callable[[SymbolTable], Archive]
 
+#: Why bars that were forming before anybody listened are in doubt.
+BEFORE = "before the subscription"
 #: Seconds between looks, and between writing down what was merely heard.
 _LOOK, _FLUSH = 0.5, 5.0
 _PATIENCE = 20.0
@@ -150,7 +152,9 @@ class Mending:
         if self._keeper is not None:
             self._keeper.settle()
         kind: Kind = one.kind  # type: ignore[assignment]
-        return self._store.rows(kind, one.symbol, start=start, end=end, table=self._pipeline.table)
+        table = self._pipeline.table
+        # A trade that was taken back is there all the same: it must not come again.
+        return self._store.rows(kind, one.symbol, start=start, end=end, table=table, cancelled=True)
 
     def witnesses(self, one: Series, start: int, end: int, before: int) -> Rows:
         """Return live rows of [start, end) that were received before a time."""
@@ -195,7 +199,7 @@ class Mending:
             if one.kind == "trade":
                 start = self._begun(one.symbol, at)
                 for low, high in gaps(self.ledger.intervals(one, start, at), start, at):
-                    self.continuity.doubted([one], low, high, "before the subscription")
+                    self.continuity.doubted([one], low, high, BEFORE)
 
     def lost(self, market: str, why: str) -> bool:
         """Take note that a connection is gone; return whether anything came over it."""
@@ -240,12 +244,12 @@ class Mending:
 
     @property
     def busy(self) -> int:
-        """Series whose holes are being fetched, or wait for it."""
-        if self._repair is None:
-            return 0
-        return self._repair.busy or sum(
-            map(bool, map(self._repair.holes, self.continuity.series()))
-        )
+        """Series that are not received, or whose holes are being fetched or wait for it."""
+        awaited = self.continuity.awaited()
+        if awaited or self._repair is None:
+            return awaited
+        holes = map(self._repair.holes, self.continuity.series())
+        return self._repair.busy or sum(map(bool, holes))
 
     def trades_of(self, name: str) -> Series:
         """Return the series of a symbol's trades."""

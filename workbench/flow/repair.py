@@ -208,7 +208,7 @@ class Repair:
                 rows = rows[rows["time"] + one.timeframe * _SECOND <= now]
             elif page.next is None and not self._caught_up(one, end, rows, begun, now):
                 lagging = True
-                upto = int(rows["time"][-1]) if len(rows) else reached
+                upto = int(rows["time"][-1]) - _WITNESS if len(rows) else reached
             fresh = self._fresh(one, rows)
             whole = max(reached, start), min(upto, end)
             self._keep(one, whole, Batch(wish.kind, rows, page.batch.timeframe), begun)

@@ -11,7 +11,7 @@ import numpy as np
 from workbench.calendar import expectation
 from workbench.clock import Clock
 from workbench.flow.graph import Pipeline
-from workbench.flow.mending import Mending
+from workbench.flow.mending import BEFORE, Mending
 from workbench.quality.alerts import Alerts
 from workbench.quality.score import Quality, SeriesQuality, completeness_of, quality_of
 from workbench.records import Batch
@@ -92,7 +92,9 @@ class Scores:
         now, number = self._clock.now(), self._pipeline.table.id(name)
         lengths: Counter[str] = Counter()
         for part in self._mending.ledger.intervals(self._mending.trades_of(name), now - _BACK):
-            if part.ready != OPEN:  # what is open is about to come, or is told by the silence
+            # What is open is about to come, or is told by the silence; what was before the
+            # subscription was never lost.
+            if part.ready != OPEN and part.learned != BEFORE:
                 lengths[part.state] += part.end - part.start
         bars = self._bars[number] if number < len(self._bars) else np.zeros(2, np.int64)
         return quality_of(

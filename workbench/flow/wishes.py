@@ -15,7 +15,7 @@ from workbench.flow.keeper import Keeper
 from workbench.flow.prices import DAY
 from workbench.flow.recent import Recent
 from workbench.flow.seam import newer, seam
-from workbench.records import Rows, empty
+from workbench.records import CANCELLED, Rows, empty
 from workbench.sources.source import Topic
 from workbench.store.store import Store
 from workbench.symbols import asset_class
@@ -206,9 +206,10 @@ class Wishes:
         # Bars that ended and still wait for late trades were not told.
         waiting = int(newest["time"][0]) - self._pipeline.builder.lateness
         start = min(tf.start(waiting) for tf in tfs)
-        stored = self._store.rows("trade", name, start=start, table=self._table)
+        stored = self._store.rows("trade", name, start=start, table=self._table, cancelled=True)
         self._pipeline.gate.remember(stored)
-        return stored
+        whole: Rows = stored[stored["flags"] & CANCELLED == 0]
+        return whole
 
     def _whole(self, number: int, tf: Timeframe, past: Rows) -> int:
         """Return the start of the first bar that the trades at hand have whole."""

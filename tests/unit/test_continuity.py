@@ -1,0 +1,209 @@
+"""What a feed tells its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from workbench.clock import ManualClock
+from workbench.errors import StoreError, StoreFullError
+from workbench.flow.continuity import Continuity, series_of
+from workbench.history.ledger import Ledger
+from workbench.records import TRADE, Batch
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Reject, Topic
+from workbench.store.coverage import OPEN, Change, Series
+from workbench.symbols import SymbolTable
+
+SECOND = 10**9
+START = 1_700_000_000 * SECOND
+TRADES = Series("massive", "BTC-USD", "trade")
+TOPICS = [Topic("BTC-USD", "trade"), Topic("BTC-USD", "bar:1m"), Topic("BTC-USD", "quote")]
+
+
+class Fixture:
+    """A continuity of one market, whose store takes what it is told to."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(START)
+        self.table = SymbolTable(["BTC-USD"])
+        self.source = MassiveSource("crypto", table=self.table)
+        self.full = False
+        self.written: list[Change] = []
+        self.stored = True
+        self.failures: list[StoreError] = []
+        self.begun: list[tuple[list[Series], int]] = []
+        self.ledger = Ledger(persist=self._persist)
+        self.it = Continuity(
+            self.ledger,
+            self.table,
+            self.clock,
+            lambda topic: topic.channel != "quote",
+            lambda: 7,
+            lambda mark: self.stored,
+            self.failures.append,
+            lambda series, at: self.begun.append((list(series), at)),
+        )
+
+    def _persist(self, changes: Sequence[Change]) -> None:
+        if self.full:
+            raise StoreFullError("no room")
+        self.written += changes
+
+    def data(self, delay: float = 0.0) -> None:
+        """Let a trade come whose time is some seconds ago."""
+        now = self.clock.now()
+        rows = np.zeros(1, TRADE)
+        rows["time"], rows["received"] = now - round(delay * SECOND), now
+        self.it.frames(self.source, now)
+        self.it.came(Batch("trade", rows))
+
+    def states(self, one: Series = TRADES) -> list[tuple[str, float, float]]:
+        """Return what the ledger says, in seconds since the start."""
+        told = []
+        for part in self.ledger.intervals(one):
+            end = float("inf") if part.end == OPEN else (part.end - START) / SECOND
+            told.append((part.state, (part.start - START) / SECOND, end))
+        return told
+
+
+@pytest.fixture
+def f() -> Fixture:
+    return Fixture()
+
+
+def test_a_topic_names_its_series() -> None:
+    assert series_of("x", TOPICS[0]) == Series("x", "BTC-USD", "trade")
+    assert series_of("x", TOPICS[1]) == Series("x", "BTC-USD", "bar", 60)
+
+
+def test_a_series_is_received_from_the_first_data_on(f: Fixture) -> None:
+    new = f.it.subscribed("massive", "crypto", TOPICS)
+    assert {one.kind for one in new} == {"trade", "bar"}, "quotes are not kept"
+    assert f.states() == []
+    f.clock.advance(1)
+    f.data(delay=0.25)
+    assert f.states() == [("doubt", 0.75, float("inf"))]
+    assert f.begun[0][1] == START + round(0.75 * SECOND)
+    assert f.written, "the tail is written down before anything is proven"
+    assert f.it.subscribed("massive", "crypto", TOPICS) == []
+
+
+def test_a_quiet_market_is_received_after_some_seconds(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.clock.advance(2.9)
+    f.it.tick()
+    assert f.states() == []
+    f.clock.advance(0.2)
+    f.it.tick()
+    assert [state for state, *_ in f.states()] == ["doubt"]
+
+
+def test_what_came_is_proven_once_it_is_stored(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.clock.advance(100)
+    f.data()
+    f.stored = False
+    f.it.tick()
+    f.it.tick()
+    assert [state for state, *_ in f.states()] == ["doubt"]
+    f.stored = True
+    f.it.tick()
+    assert f.states() == [("received", 0, 98), ("doubt", 98, float("inf"))]
+    bars = Series("massive", "BTC-USD", "bar", 60)
+    (first, *_) = f.states(bars)
+    assert first[0] == "received"
+    assert (START + round(first[2] * SECOND)) % (60 * SECOND) == 0, "bars are proven whole"
+
+
+def test_a_delayed_feed_is_told_in_the_time_of_its_market(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data(delay=900)
+    assert f.states() == [("doubt", -900, float("inf"))]
+    assert f.it.now("crypto") == START - 900 * SECOND
+    f.clock.advance(10)
+    f.data(delay=900)
+    f.it.tick()
+    f.it.tick()
+    assert f.states()[0] == ("received", -900, -892)
+
+
+def test_a_loss_puts_in_doubt_what_came_after_the_last_frame(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.clock.advance(50)
+    f.data()
+    f.it.tick()
+    f.it.tick()
+    f.clock.advance(30)  # silence, noticed late
+    assert f.it.lost("crypto", "no frame for 30 s") == 2
+    assert f.states() == [("received", 0, 48), ("doubt", 48, float("inf"))]
+    assert f.it.lost("crypto", "again") == 0
+    f.clock.advance(5)
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    assert f.states()[:2] == [("received", 0, 48), ("doubt", 48, 85)]
+
+
+def test_bad_events_put_their_symbol_in_doubt_and_unknown_kinds_nothing(f: Fixture) -> None:
+    f.table.id("ETH-USD")
+    f.it.subscribed("massive", "crypto", [*TOPICS, Topic("ETH-USD", "trade")])
+    f.data()
+    f.clock.advance(100)
+    f.data()
+    f.it.tick()
+    f.it.tick()
+    f.it.rejects(f.source, [Reject("unknown-event", "", b"", f.clock.now())])
+    eth = Series("massive", "ETH-USD", "trade")
+    assert all(state != "doubt" or end == float("inf") for state, _, end in f.states())
+    f.it.rejects(f.source, [Reject("malformed", "", b"", f.clock.now(), "BTC-USD")])
+    assert ("doubt", 98, 102) in f.states() or any(
+        state == "doubt" and end != float("inf") for state, _, end in f.states()
+    )
+    assert all(state != "doubt" or end == float("inf") for state, _, end in f.states(eth))
+    f.it.rejects(f.source, [Reject("malformed", "", b"", f.clock.now())])
+    assert any(state == "doubt" and end != float("inf") for state, _, end in f.states(eth))
+
+
+def test_what_the_store_dropped_is_in_doubt(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.clock.advance(100)
+    f.data()
+    f.it.tick()
+    f.it.tick()
+    f.it.dropped("trade", "BTC-USD", START + 10 * SECOND, START + 20 * SECOND)
+    assert ("doubt", 10, 20 + 1e-9) in [(s, a, round(b, 9)) for s, a, b in f.states()]
+    f.it.dropped("trade", "ETH-USD", START, START + SECOND)
+
+
+def test_a_full_disk_does_not_stop_the_feed_and_nothing_is_forgotten(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.full = True
+    f.clock.advance(50)
+    assert f.it.lost("crypto", "cut") == 2
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.it.tick()
+    assert f.failures
+    assert f.states() == [("doubt", 0, float("inf"))]
+    f.full = False
+    f.it.tick()
+    assert f.states()[0][:2] == ("doubt", -2), "the loss was said, then the new beginning"
+    assert f.states()[0][2] == 50
+
+
+def test_what_is_not_wanted_any_more_ends(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.clock.advance(60)
+    f.data()
+    f.it.tick()
+    f.it.end()
+    assert f.states()[0] == ("received", 0, 58)
+    assert f.states()[-1][2] == 60
+    assert f.it.series() == []
