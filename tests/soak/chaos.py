@@ -29,6 +29,8 @@ SYMBOLS = (
     *("AAPL", "GOOGL", "TSLA", "SPY", "QQQ", "NVDA", "META", "AMZN", "MSFT", "IBM"),
 )
 _MINUTE = 60 * 10**9
+#: Its history is refused all the time: what is lost of it has to be declared missing.
+LOST = "LINK-USD"
 TIMEFRAMES = ("1s", "1m", "5m")
 #: Every kind of fault that a client can recover from. Left out are those that no client can
 #: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
@@ -77,7 +79,9 @@ class Verdict:
     provider_bars, wrong_provider_bars : int
         Minute bars the provider serves, and those that the store has otherwise or not at all.
     open_holes : int
-        Ranges still in doubt, or given up.
+        Ranges still in doubt, or given up though they could be had.
+    declared : int
+        Ranges given up of the symbol whose history is refused.
     errors : Counter
         What raised inside the feed.
     left : list of str
@@ -99,6 +103,7 @@ class Verdict:
     provider_bars: int = 0
     wrong_provider_bars: int = 0
     open_holes: int = 0
+    declared: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
@@ -139,19 +144,24 @@ def chaos(
         feed = connect(
             "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=1.5,
             silence_check_seconds=0.2, heartbeat_seconds=2.0, overlap_seconds=100.0,
+            patience_seconds=15.0,
         )  # fmt: skip
         with feed:
             feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
             feed.wait(timeout=60, count=50, whole=True)
             start = time.time_ns() // 10**6 * 10**6
+            simulator.faults.on("rest-error", status=404, path=LOST.replace("-", ""))
             for _ in range(faults):
                 name, _, rest = dice.choice(FAULTS).partition(":")
                 given = dict(part.split("=") for part in rest.split(",") if part)
                 simulator.faults.on(name, **{k: _number(v) for k, v in given.items()}, count=1)
                 time.sleep(seconds / faults * dice.uniform(0.2, 1.8))
-            simulator.faults.clear()
+            for switch in simulator.faults.switches():
+                if not switch.values.get("path"):
+                    simulator.faults.off(switch.number)
             end = time.time_ns() // 10**6 * 10**6
             known = _settle(feed, simulator, path, start, end)
+            simulator.faults.clear()
             verdict.struck = Counter(simulator.faults.counts())
             verdict.errors = Counter(feed.health.errors)
             assert feed.health.conserved()
@@ -191,7 +201,7 @@ def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end
                 symbol: set(_ids(store.rows("trade", symbol, start=start, end=end)))
                 for symbol in SYMBOLS
             }
-            if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS):
+            if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS if symbol != LOST):
                 break
             time.sleep(0.25)
     return wanted
@@ -215,7 +225,16 @@ def _judge(
     ours, theirs = _ids(stored), set(_ids(truth))
     verdict.trades += len(known)
     verdict.duplicate += len(ours) - len(set(ours))
-    verdict.missing += len(known - set(ours))
+    marks = store.intervals(symbol)
+    given_up = [
+        (one.start, one.end)
+        for series, one in marks
+        if one.state == "missing" and series.kind == "trade"
+    ]
+    verdict.missing += sum(
+        not any(start <= ms * 10**6 + 10**6 and ms * 10**6 < end for start, end in given_up)
+        for ms, _ in known - set(ours)
+    )
     verdict.invented += len(set(ours) - theirs)
     said = dict(zip(_ids(truth), truth[["price", "size"]].tolist(), strict=True))
     told = zip(ours, stored[["price", "size"]].tolist(), strict=True)
@@ -233,14 +252,12 @@ def _judge(
             {tuple(row) for row in clean[fields].tolist()}
             ^ {tuple(row) for row in held[fields].tolist()}
         )
-    marks = store.intervals(symbol)
-    verdict.open_holes += sum(
-        one.state in ("doubt", "missing")
-        and one.ready != OPEN
-        and one.start < end
-        and one.end > start
-        for _, one in marks
-    )
+    for _, one in marks:
+        within = one.start < end and one.end > start
+        if one.state == "missing" and symbol == LOST:
+            verdict.declared += within
+        elif one.state == "missing" or (one.state == "doubt" and one.ready != OPEN):
+            verdict.open_holes += within
 
 
 def _judge_provider(
@@ -248,7 +265,7 @@ def _judge_provider(
 ) -> None:
     """Compare the minute bars that came with those that the provider serves now."""
     first, last = -(-start // _MINUTE) * _MINUTE, end // _MINUTE * _MINUTE
-    if first >= last:
+    if first >= last or symbol == LOST:
         return
     with open_archive(simulator.rest_url) as archive:
         wish = request(symbol, "1m", start=first, end=last)
