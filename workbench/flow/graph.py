@@ -207,6 +207,11 @@ class Pipeline:
             return Batch("bar", accepted.rows, accepted.timeframe, known=max(0, self._at))
         return accepted
 
+    @property
+    def splicing(self) -> bool:
+        """Whether what is being emitted comes of rows that were fetched."""
+        return self._fetched
+
     def take(self, batch: Batch) -> None:
         """Send a batch through the gate and on."""
         self._source.emit(batch)

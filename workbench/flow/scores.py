@@ -55,17 +55,27 @@ class Scores:
         self._stale_after = stale_after
         self._alerts = Alerts(stale_seconds=2 * stale_after)
         self._looked = clock.monotonic()
-        self._bars = np.zeros((16, 2), np.int64)  # closed and revised, by symbol
+        self._bars = np.zeros((16, 2), np.int64)  # closed, and revised since, by symbol
 
     def count(self, batch: Batch) -> None:
-        """Count closed and revised bars."""
-        numbers = batch.rows["symbol"]
+        """Count bars that were closed, and those that a late trade has changed since.
+
+        What was fetched to fill a hole changes bars too: that the hole was there is told by
+        other means.
+        """
+        rows = batch.rows
+        if self._pipeline.splicing or batch.known == 0:
+            rows = rows[rows["revision"] == 0]
+        rows = rows[rows["revision"] <= 1]  # of a bar that is changed often the first time
+        if not len(rows):
+            return
+        numbers = rows["symbol"]
         top = int(numbers.max()) + 1
         if top > len(self._bars):
             more = np.zeros((2 * top, 2), np.int64)
             more[: len(self._bars)] = self._bars
             self._bars = more
-        np.add.at(self._bars, (numbers, (batch.rows["revision"] > 0).astype(np.int64)), 1)
+        np.add.at(self._bars, (numbers, rows["revision"]), 1)
 
     def tick(self) -> None:
         """Look every other second, and tell what began or is over."""
