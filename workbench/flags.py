@@ -24,8 +24,18 @@ LOGIN: tuple[str, ...] = (
     "heartbeat_seconds",
     "silence_seconds",
     "silence_check_seconds",
+    "fill_gaps",
+    "overlap_seconds",
+    "patience_seconds",
 )
-BARS: tuple[str, ...] = ("lateness_seconds", "tape_rules", "window_bars", "dedup_trades")
+BARS: tuple[str, ...] = (
+    "lateness_seconds",
+    "tape_rules",
+    "max_price_deviation",
+    "max_future_seconds",
+    "window_bars",
+    "dedup_trades",
+)
 STORE: tuple[str, ...] = (
     "data_dir",
     "store_trades",

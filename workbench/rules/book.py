@@ -81,10 +81,11 @@ class SignalBook:
         since = int(self._bars["time"][at - gone])
         before = {i: s for i, s in self._valid.items() if s.bar >= since}
         lost = [replace(s, status="withdrawn") for i, s in before.items() if i not in again]
-        for signal in lost:
-            del self._valid[signal.id]
         changed = [s for i, s in again.items() if i in before and not _alike(s, before[i])]
-        self._valid |= {signal.id: signal for signal in changed}
+        # Those of one bar stand in the order in which the rule gives them.
+        alike = {i: before[i] for i, s in again.items() if i in before and _alike(s, before[i])}
+        older = {i: s for i, s in self._valid.items() if s.bar < since}
+        self._valid = older | again | alike
         amended = [replace(signal, status="amended") for signal in changed]
         found = [s for i, s in again.items() if i not in before]
         self.signals += lost + amended

@@ -241,6 +241,7 @@ def create(connection: sqlite3.Connection, path: str) -> None:
         found = check(connection, path)
         if found is not None and found < 3:
             _note_when_known(connection)
+            connection.execute("DROP TABLE IF EXISTS fetch_log")  # the ledger knows it all
         for statement in (*_TABLES.split(";"), _TRIGGER):
             if statement.strip():
                 connection.execute(statement)
