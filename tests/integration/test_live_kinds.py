@@ -91,6 +91,7 @@ def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
 
         poll_for(same, 30)
         live.close()
-        assert heard == live.signals[already:]
+        assert len(heard) >= 2
+        assert heard == live.signals[-len(heard) :]
         with pytest.raises(ConfigError, match="needs symbol and timeframe"):
             wb.signals(feed, rule)
