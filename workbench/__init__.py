@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.flow.correction import follow_corrections
     from workbench.flow.feed import Feed
     from workbench.flow.livesignals import signals
+    from workbench.flow.release import release
     from workbench.history.backfill import backfill
     from workbench.history.coordinator import Coordinator
     from workbench.history.coverage import Coverage
@@ -100,6 +101,7 @@ __all__ = [
     "profile",
     "profile_of",
     "reconcile",
+    "release",
     "replay",
     "rule",
     "settings",
@@ -164,6 +166,7 @@ _HOME = {
     "profile": "study.profile",
     "profile_of": "study.volume",
     "reconcile": "reconciliation.day",
+    "release": "flow.release",
     "replay": "feeds",
     "rule": "rules.definition",
     "settings": "config",

@@ -10,6 +10,7 @@ from workbench.cli.care import doctor, warm
 from workbench.cli.console import errors
 from workbench.cli.history import backfill, reconcile
 from workbench.cli.provider import sim
+from workbench.cli.quality import quality
 from workbench.cli.recording import record, replay, verify
 from workbench.cli.watch import demo, monitor
 from workbench.errors import WorkbenchError
@@ -24,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, monitor, record, replay, verify, backfill, reconcile, sim, doctor, warm):
+for command in (
+    *(demo, monitor, record, replay, verify, quality, backfill, reconcile, sim, doctor, warm),
+):
     app.command()(command)
 
 

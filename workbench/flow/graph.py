@@ -105,7 +105,9 @@ class Pipeline:
         self._closed = Stream(asynchronous=True) if asynchronous else Stream()
         self._words = Stream(asynchronous=True) if asynchronous else Stream()
         self.rejects = Stream(asynchronous=True) if asynchronous else Stream()
-        accepted = self._source.map(self._accept).filter(len)
+        self._accepted = Stream(asynchronous=True) if asynchronous else Stream()
+        self._source.map(self._accept).filter(len).connect(self._accepted)
+        accepted = self._accepted
         if tape_rules:
             accepted = accepted.map(Marker(table))
         self.streams: dict[str, Stream] = {
@@ -206,6 +208,10 @@ class Pipeline:
         if batch.kind == "bar":  # which does not tell itself when it came
             return Batch("bar", accepted.rows, accepted.timeframe, known=max(0, self._at))
         return accepted
+
+    def pass_on(self, batch: Batch) -> None:
+        """Send on a batch that the gate has released."""
+        self._accepted.emit(batch)
 
     @property
     def splicing(self) -> bool:
