@@ -45,7 +45,7 @@ def main() -> int:
     ):
         path = Path(folder) / "day.db"
         with connect(
-            "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=2.0,
+            "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=12.0,
             silence_check_seconds=0.2, heartbeat_seconds=2.0, max_price_deviation=0.0,
         ) as feed:  # fmt: skip
             feed.subscribe(simulator.symbols, ["1s", "1m", "5m"], channels=("trade",))
@@ -61,7 +61,7 @@ def main() -> int:
                     time.sleep(dice.uniform(0, 2 * given.every))
             simulator.faults.clear()
             time.sleep(5)
-            feed.wait(timeout=600, whole=True)
+            feed.wait(timeout=300, whole=True)
             feed._call(feed._core.pipeline.finish)
             grown = (process.memory_info().rss - first) / 1e6
             struck, errors = Counter(simulator.faults.counts()), Counter(feed.health.errors)

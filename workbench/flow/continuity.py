@@ -26,8 +26,6 @@ _BAR_MARGIN = 10 * _SECOND
 #: No provider's clock is further ahead of ours than this; what seems so is a bad time.
 _AHEAD = 2 * _SECOND
 _NEVER = -(1 << 62)
-#: Seconds after which a subscription without data is taken to be of a quiet market.
-_QUIET = 3.0
 #: Refusals that lose nothing of a series we know.
 _HARMLESS = frozenset({"unknown-event"})
 
@@ -76,6 +74,9 @@ class Continuity:
         Told what the store answered when it could not take a word; it is said again later.
     on_live : callable
         ``on_live(series, at)``: told which series are received from which time on.
+    quiet : float
+        Seconds after which a subscription without data is taken to be of a quiet market; less
+        than those after which silence ends a connection.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class Continuity:
         settled: Callable[[int], bool],
         failed: Callable[[StoreError], None],
         on_live: Callable[[Sequence[Series], int], None],
+        quiet: float = 3.0,
     ) -> None:
         self.ledger = ledger
         self._failed = failed
         self._on_live = on_live
+        self._quiet = quiet
         # What could not be written down yet, in order: a full disk must not stop the feed.
         self._unsaid: deque[Callable[[], object]] = deque()
         self._table = table
@@ -235,7 +238,7 @@ class Continuity:
         """Prove what is stored by now, and note what came since; to be called once a second."""
         self._say(None)
         for market, of in self._markets.items():
-            if of.waiting and self._clock.monotonic() - of.waits >= _QUIET:
+            if of.waiting and self._clock.monotonic() - of.waits >= self._quiet:
                 self._begin(market, of)
         left = []
         for mark, proof in self._proofs:

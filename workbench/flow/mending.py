@@ -95,6 +95,7 @@ class Mending:
             (lambda mark: True) if keeper is None else keeper.settled,
             lambda error: pipeline.health.failed("ledger", error),
             self._live,
+            min(3.0, config.silence_seconds / 2),
         )
         self._sources: dict[str, str] = {}  # by market
         self._archive: Archive | None = None
