@@ -168,7 +168,7 @@ class Continuity:
         last = self._clock.now() if of.last == _NEVER else of.last
         since = last + self._shift(of) - _MARGIN
         self._proofs = [(mark, self._less(proof, of)) for mark, proof in self._proofs]
-        some, at = of.series, self._clock.now()
+        some, at = of.series, self.now(market)
         self._say(lambda: self.ledger.lost(of.source, since, at, series=some, why=why))
         of.series, of.gone = set(), of.gone | some
         return len(some)

@@ -157,7 +157,7 @@ class Core:
             *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
             branch("bar", "kinds").sink(self.drawn.bars),
-            branch("trade", "ledger").sink(self.mending.continuity.came),
+            branch("trade", "ledger").filter(self._is_live).sink(self.mending.continuity.came),
             guard(self.pipeline.refusals, "ledger", health.failed).sink(
                 self.mending.continuity.refused
             ),
@@ -171,6 +171,9 @@ class Core:
         rows, failed = self._config.store_queue_rows, self.pipeline.health.failed
         days = lambda name: self.wishes.wants_days(name)  # noqa: E731 - they are made later
         return Keeper(store, self.table, rows, self._clock, days, failed)
+
+    def _is_live(self, batch: Batch) -> bool:
+        return not self.pipeline.splicing
 
     def deliver(self, source: Source, frames: Sequence[Frame]) -> Sequence[Status]:
         """Take frames of a source."""
