@@ -94,8 +94,8 @@ def main() -> int:
                 missing, invented = (theirs - ours).total(), (ours - theirs).total()
                 bad += bool(missing or invented or wrong)
                 print(
-                    f"{symbol}: {len(truth):,} of {whole:,} trades judged, missing {missing}, not the provider's "
-                    f"{invented}, wrong bars {wrong}"
+                    f"{symbol}: {len(truth):,} of {whole:,} trades judged, missing {missing}, "
+                    f"not the provider's {invented}, wrong bars {wrong}"
                 )
     print(f"faults {struck.total()}: {dict(struck.most_common())}")
     print(f"errors {dict(errors)}, memory grown by {grown:.0f} MB")

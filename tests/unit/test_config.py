@@ -52,8 +52,8 @@ def test_every_setting_has_a_variable_and_a_description(
     default = getattr(settings(), name)
     other = {
         "api_key": "k", "durability": "normal", "reconnect": "fixed", "log_level": "ERROR",
-        "store_trades": "false", "tape_rules": "false", "store_quotes": "true", "fill_gaps": "false",
-        "data_dir": "elsewhere",
+        "store_trades": "false", "tape_rules": "false", "store_quotes": "true",
+        "fill_gaps": "false", "data_dir": "elsewhere",
     }.get(name, "7777" if not isinstance(default, str) else "ws://127.0.0.1:1")  # fmt: skip
     if name in ("heartbeat_seconds", "silence_check_seconds", "lateness_seconds"):
         other = "77"

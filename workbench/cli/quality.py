@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import Annotated
 
 import typer
@@ -35,8 +35,9 @@ def quality(
     chosen = provider or ("massive" if config.api_key.get_secret_value() else "sim")
     with stoppable(), warmed(), connect(chosen, config=config) as feed:
         feed.subscribe(symbols or ["BTC-USD", "AAPL"], ["1s", "1m"])
+        never = threading.Event()
         for _ in tqdm(range(round(duration)), desc=f"receiving from {chosen}", unit="s"):
-            time.sleep(1.0)
+            never.wait(1.0)
         found = feed.quality
         refused = feed.quarantine.table(limit=10)
     table = Table("series", "score", "complete", "valid", "timely", "consistent")
