@@ -14,7 +14,7 @@ from pathlib import Path
 from workbench.feeds import connect
 from workbench.sim.run import start_simulator
 
-ROUNDS = 8
+ROUNDS = 5
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     whole: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        start_simulator(port=0, symbols=("BTC-USD",), rate=100.0, tick_seconds=0.01) as simulator,
+        start_simulator(port=0, symbols=("BTC-USD",), rate=20.0) as simulator,
         connect("sim", simulator=simulator, store=Path(folder) / "m.db") as feed,
     ):
         feed.subscribe("BTC-USD", ["1s", "1m"], channels=("trade",))

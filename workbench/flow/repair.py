@@ -201,17 +201,18 @@ class Repair:
         wish = self._wish(one, start, end)
         reached, fetched, new = wish.start, 0, 0
         lagging = False
-        begun = self._clock.now()
+        # Later pages may be of what was known when the first one was asked for.
+        first = self._clock.now()
         for page in self._archive.pages(wish):
             rows, upto = page.batch.rows, page.reached
             if one.timeframe:
                 rows = rows[rows["time"] + one.timeframe * _SECOND <= now]
-            elif page.next is None and not self._caught_up(one, end, rows, begun, now):
+            elif page.next is None and not self._caught_up(one, end, rows, first, now):
                 lagging = True
                 upto = int(rows["time"][-1]) - _WITNESS if len(rows) else reached
             fresh = self._fresh(one, rows)
             whole = max(reached, start), min(upto, end)
-            self._keep(one, whole, Batch(wish.kind, rows, page.batch.timeframe), begun)
+            self._keep(one, whole, Batch(wish.kind, rows, page.batch.timeframe), first)
             if len(fresh):
                 self._deliver(Batch(wish.kind, fresh, page.batch.timeframe))
             inside = (fresh["time"] >= start) & (fresh["time"] < end)
@@ -219,7 +220,6 @@ class Repair:
             reached = max(reached, upto)
             if self._stop.is_set():
                 return
-            begun = self._clock.now()
         if lagging:
             raise ProviderError("the provider's history does not tell of that time yet")
         self._tell("filled", f"{_name(one)} {_span(start, end)}: {new} of {fetched} rows were new")
