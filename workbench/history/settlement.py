@@ -14,7 +14,7 @@ from workbench.history.pieces import gaps
 from workbench.records import Batch
 from workbench.store.coverage import Change, Interval, Series, write_intervals
 from workbench.store.sqlite import SqliteStore
-from workbench.symbols import SymbolTable
+from workbench.symbols import SymbolTable, asset_class
 
 __all__ = ["Settlement"]
 
@@ -145,6 +145,8 @@ class Settlement:
             at=self._clock.now(),
             persist=write,
         )
+        if asset_class(series.symbol) == "stocks":  # nothing may mean: closed
+            self._ledger.closed([series], start, end, at=self._clock.now())
         return changed
 
 
