@@ -197,9 +197,9 @@ class Continuity:
         for reject in rejects:
             if reject.rule in _HARMLESS or not reject.received or not of.series:
                 continue
-            some = of.series
-            if reject.symbol is not None:
-                some = {one for one in some if one.symbol == reject.symbol}
+            named = {one for one in of.series if one.symbol == reject.symbol}
+            # A name that nobody asked for may be as spoiled as the rest.
+            some = named or of.series
             self._doubt(of, some, reject.received, f"not readable: {reject.rule}")
 
     def refused(self, some: Sequence[Refused]) -> None:

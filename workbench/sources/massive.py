@@ -215,17 +215,9 @@ class MassiveSource:
                 events.append(ONE.decode(part))
             except _WRONG as error:
                 text, raw = str(error), bytes(part)[:_RAW]
-                reject = Reject(_rule(text), text[:_DETAIL], raw, frame.received, self._whose(raw))
+                reject = Reject(_rule(text), text[:_DETAIL], raw, frame.received, _whose(raw))
                 decoded.rejects.append(reject)
         return events
-
-    def _whose(self, raw: bytes) -> str | None:
-        """Return the symbol that an unreadable event names, if it is one of those known."""
-        named = _TICKER.search(raw)
-        if named is None:
-            return None
-        number = self._numbers.get(named[1].decode("ascii", "replace"), -1)
-        return None if number < 0 else self.table.name(number)
 
     def _rows(
         self, kind: type, events: list[Any], received: npt.NDArray[np.int64]
@@ -353,6 +345,15 @@ def _status(event: WireStatus) -> Status:
         )
     kind: Any = _STATUS.get(event.status, "info")
     return Status(kind, event.message or event.status)
+
+
+def _whose(raw: bytes) -> str | None:
+    """Return the symbol that an unreadable event names."""
+    named = _TICKER.search(raw)
+    try:
+        return None if named is None else canonical(named[1].decode("ascii", "replace"))
+    except UnknownSymbolError:
+        return None
 
 
 def _rule(error: str) -> str:
