@@ -30,7 +30,7 @@ def main() -> None:
         feed.subscribe("BTC-USD", ["1s", "1m"], channels=("trade",))
         feed.wait("BTC-USD", timeout=60, whole=True)
         for _ in range(ROUNDS):
-            time.sleep(3.0)  # a connection that lived is tried again at once
+            time.sleep(12.0)  # one that has settled is tried again after a second
             begun = time.monotonic()
             simulator.drop()
             while feed.health.state == "connected":
