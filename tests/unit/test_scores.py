@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -13,10 +16,12 @@ from workbench.config import settings
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
 from workbench.flow.release import release
+from workbench.history.backfill import backfill
 from workbench.quality.rules import Rules
 from workbench.sim.run import start_simulator
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame
+from workbench.store.store import open_store
 
 Poll = Callable[..., None]
 
@@ -39,6 +44,28 @@ def test_a_feed_tells_gaps_once_and_loses_points_for_them(poll_for: Poll) -> Non
         (line,) = feed.quality.series
         assert line.completeness < 1.0
         assert feed.quality.score < 100.0
+
+
+@pytest.mark.timeout(120)
+def test_what_a_store_has_of_old_makes_no_symbol_stale(tmp_path: Path) -> None:
+    with (
+        start_simulator(port=0, symbols=("BTC-USD",), rate=2.0, late=0.0) as simulator,
+        open_store(tmp_path / "market.db") as store,
+    ):
+        hour = pd.Timestamp.now("UTC").floor("h")
+        wish = {"kind": "trade", "start": hour - pd.Timedelta("3h"), "progress": False}
+        end = hour - pd.Timedelta("2h")
+        backfill("BTC-USD", **wish, end=end, source=simulator.rest_url, store=store)
+        # Nothing new is told, so what is known is what was stored two hours ago.
+        simulator.faults.on("outage", seconds=60.0, count=1)
+        with connect("sim", simulator=simulator, store=store, fill_gaps=False) as feed:
+            with suppress(TimeoutError):
+                feed.subscribe("BTC-USD", "1m", channels=("trade",), timeout=0.5)
+            assert feed.bars("BTC-USD", "1m")["close"].notna().any(), "the store was read"
+            (line,) = feed.quality.series
+            assert line.silence is not None
+            assert 0.0 <= line.silence < 3600.0
+            assert not [event for event in feed.events(200) if event.kind == "stale"]
 
 
 def test_refused_trades_are_released_under_other_rules() -> None:

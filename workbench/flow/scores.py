@@ -56,6 +56,7 @@ class Scores:
         self._alerts = Alerts(stale_seconds=2 * stale_after)
         self._looked = clock.monotonic()
         self._bars = np.zeros((16, 2), np.int64)  # closed, and revised since, by symbol
+        self._since: dict[str, float] = {}  # since when a symbol is watched, monotonic
 
     def count(self, batch: Batch) -> None:
         """Count bars that were closed, and those that a late trade has changed since.
@@ -83,6 +84,7 @@ class Scores:
         if now - self._looked < _EVERY:
             return
         self._looked = now
+        self._since = {name: then for name, then in self._since.items() if name in self._symbols}
         series = self.series()
         for alert in self._alerts.look(series, self._clock.now()):
             kind = "recovered" if alert.over else alert.kind
@@ -126,4 +128,7 @@ class Scores:
         if last is None:
             return None
         now = self._mending.continuity.now(asset_class(symbol))
-        return max(0.0, (now - last[0]) / 1e9)
+        # What a store had of the past does not make a symbol stale that was just subscribed to.
+        mono = self._clock.monotonic()
+        watched = mono - self._since.setdefault(symbol, mono)
+        return min(watched, max(0.0, (now - last[0]) / 1e9))
