@@ -89,12 +89,12 @@ class Tab:
 
     def until(self, holds: Callable[[dict[str, Any]], bool], what: str = "") -> dict[str, Any]:
         """Return the state of the chart as soon as it is as wanted."""
-        for _ in range(120):
+        for _ in range(400):
             state = self.page.evaluate(_STATE)
             if state is not None and holds(state):
                 return dict(state)
             self.page.wait_for_timeout(40)
-        pytest.fail(f"waited in vain for {what}; the chart is {state}")
+        pytest.fail(f"waited in vain for {what}; the chart is {state}; {self.complaints}")
 
     def clean(self) -> bool:
         """Tell that nothing went wrong on the page and nothing was asked of others."""

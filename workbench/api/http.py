@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from panel.io.fastapi import add_applications
 
+from workbench.api.websocket import send_whole
 from workbench.errors import PortTakenError
 from workbench.flow.feed import Feed
 
@@ -72,6 +73,7 @@ def mount(
     **options
         Of the Bokeh application, such as `unused_session_lifetime_milliseconds`.
     """
+    send_whole()
     bokeh = add_applications(
         dict(pages), app=app, websocket_origin=list(origins), liveness="liveness", **options
     )
