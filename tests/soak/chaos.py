@@ -8,7 +8,10 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+
+import numpy as np
 
 from workbench.bars.batchbars import time_bars
 from workbench.feeds import connect
@@ -20,6 +23,7 @@ from workbench.records import Rows
 from workbench.sim.run import RunningSimulator, start_simulator
 from workbench.store.coverage import OPEN
 from workbench.store.store import Store, open_store
+from workbench.timeframes import timeframe
 
 __all__ = ["FAULTS", "SYMBOLS", "Verdict", "chaos"]
 
@@ -28,7 +32,6 @@ SYMBOLS = (
     *("LTC-USD", "XRP-USD", "ADA-USD", "DOT-USD", "LINK-USD"),
     *("AAPL", "GOOGL", "TSLA", "SPY", "QQQ", "NVDA", "META", "AMZN", "MSFT", "IBM"),
 )
-_MINUTE = 60 * 10**9
 #: Its history is refused all the time: what is lost of it has to be declared missing.
 LOST = "LINK-USD"
 TIMEFRAMES = ("1s", "1m", "5m")
@@ -77,7 +80,7 @@ class Verdict:
     wrong_prices : int
         Trades stored with another price or size than the provider's.
     provider_bars, wrong_provider_bars : int
-        Minute bars the provider serves, and those that the store has otherwise or not at all.
+        Bars the provider serves, and those that the store has otherwise or not at all.
     open_holes : int
         Ranges still in doubt, or given up though they could be had.
     declared : int
@@ -241,7 +244,7 @@ def _judge(
     verdict.wrong_prices += sum(said.get(row, ps) != ps for row, ps in told)
     for name in TIMEFRAMES:
         clean = time_bars(stored, name)
-        step = int(clean["timeframe"][0]) * 10**9 if len(clean) else 1
+        step = timeframe(name).ns
         clean = clean[(clean["time"] >= start) & (clean["time"] + step <= end)]
         held = store.rows("bar", symbol, timeframe=name, start=start, end=end, origin=0)
         held = held[held["time"] + step <= end]
@@ -263,17 +266,44 @@ def _judge(
 def _judge_provider(
     verdict: Verdict, store: Store, simulator: RunningSimulator, symbol: str, start: int, end: int
 ) -> None:
-    """Compare the minute bars that came with those that the provider serves now."""
-    first, last = -(-start // _MINUTE) * _MINUTE, end // _MINUTE * _MINUTE
-    if first >= last or symbol == LOST:
+    """Compare the provider's bars that came with those that it serves now."""
+    if symbol == LOST:
         return
-    with open_archive(simulator.rest_url) as archive:
-        wish = request(symbol, "1m", start=first, end=last)
-        theirs = fetch_rows(archive, wish)
-    ours = store.rows("bar", symbol, timeframe="1m", start=first, end=last, origin=1)
+    for name in ("1s", "1m"):
+        step = timeframe(name).ns
+        first, last = -(-start // step) * step, end // step * step
+        if first >= last:
+            continue
+        with open_archive(simulator.rest_url) as archive:
+            theirs = fetch_rows(archive, request(symbol, name, start=first, end=last))
+        ours = store.rows("bar", symbol, timeframe=name, start=first, end=last, origin=1)
+        verdict.provider_bars += len(theirs)
+        differ = {int(row[0]) for row in set(_prices(theirs)) ^ set(_prices(ours))}
+        verdict.wrong_provider_bars += sum(
+            not _was_served(simulator, symbol, bar, name, ours) for bar in differ
+        )
+
+
+def _prices(bars: Rows) -> list[tuple[float, ...]]:
     fields = ["time", "open", "high", "low", "close", "volume"]
-    verdict.provider_bars += len(theirs)
-    verdict.wrong_provider_bars += len(
-        {tuple(row) for row in theirs[fields].tolist()}
-        ^ {tuple(row) for row in ours[fields].tolist()}
+    return [tuple(row) for row in bars[fields].tolist()]
+
+
+def _was_served(
+    simulator: RunningSimulator, symbol: str, start: int, name: str, ours: Rows
+) -> bool:
+    """Tell whether what we have of an interval is what the provider said of it at some time.
+
+    A trade that is reported late changes a bar that was told already, and is not told again.
+    """
+    end = start + timeframe(name).ns
+    early = simulator.trades(symbol, start, end, known=end)
+    late = simulator.trades(symbol, start, end)
+    late = late[~np.isin(late["id"], early["id"])]
+    some = (
+        np.concatenate([early, *chosen])
+        for count in range(len(late) + 1)
+        for chosen in combinations(late.reshape(-1, 1), count)
     )
+    had = _prices(ours[ours["time"] == start])
+    return any(_prices(time_bars(np.sort(rows, order="time"), name)) == had for rows in some)

@@ -15,7 +15,7 @@ from workbench.feeds import connect
 from workbench.flow.repair import Repair
 from workbench.history.ledger import Ledger
 from workbench.history.request import Request
-from workbench.records import TRADE, Batch, Rows
+from workbench.records import BAR, TRADE, Batch, Rows
 from workbench.sim.run import start_simulator
 from workbench.sources.massive_rest import Page
 from workbench.store.coverage import Series
@@ -32,6 +32,13 @@ def trades(*seconds: float) -> Rows:
     rows["time"] = [round(at * SECOND) for at in seconds]
     rows["id"] = rows["time"]
     rows["price"], rows["size"] = 10.0, 1.0
+    return rows
+
+
+def bars(*seconds: float) -> Rows:
+    rows = np.zeros(len(seconds), BAR)
+    rows["time"] = [round(at * SECOND) for at in seconds]
+    rows["timeframe"] = 5
     return rows
 
 
@@ -56,18 +63,19 @@ class Past:
 class Fixture:
     """A repair of one series with a hole from 10 s to 20 s, whose feed is live again."""
 
-    def __init__(self, patience: float = 900.0) -> None:
+    def __init__(self, patience: float = 900.0, one: Series = ONE) -> None:
+        self.one = one
         self.clock = ManualClock(NOW)
         self.ledger = Ledger()
         self.past = Past()
         self.live = trades()
-        self.stored = trades()
+        self.stored = bars() if one.timeframe else trades()
         self.delivered: list[float] = []
         self.told: list[tuple[str, str]] = []
-        self.ledger.live([ONE], 0, connection="1")
+        self.ledger.live([one], 0, connection="1")
         self.ledger.heard("here", 10 * SECOND)
         self.ledger.lost("here", 10 * SECOND, 15 * SECOND, why="cut")
-        self.ledger.live([ONE], 20 * SECOND, connection="2")
+        self.ledger.live([one], 20 * SECOND, connection="2")
         self.repair = Repair(
             self.past,  # type: ignore[arg-type]
             self.ledger,
@@ -103,21 +111,23 @@ class Fixture:
             else:
                 times, reached, more = part
                 following = "next" if more else None
-                made.append(Page(Batch("trade", trades(*times)), following, int(reached * SECOND)))
+                rows = bars(*times) if self.one.timeframe else trades(*times)
+                batch = Batch(self.one.kind, rows, self.one.timeframe)  # type: ignore[arg-type]
+                made.append(Page(batch, following, int(reached * SECOND)))
         self.past.answers.append(made)
 
     def look(self) -> None:
         """Let what is due be done, and what it leads to be planned."""
         at = len(self.past.asked)
-        self.repair.look([ONE], lambda one: self.clock.now())
+        self.repair.look([self.one], lambda one: self.clock.now())
         for work in list(self.repair._work.values()):
             if work.future is not None:
                 work.future.result(10)
         if len(self.past.asked) > at:
-            self.repair.look([ONE], lambda one: self.clock.now())
+            self.repair.look([self.one], lambda one: self.clock.now())
 
     def holes(self) -> list[tuple[float, float]]:
-        return [(a / SECOND, b / SECOND) for a, b, _ in self.repair.holes(ONE)]
+        return [(a / SECOND, b / SECOND) for a, b, _ in self.repair.holes(self.one)]
 
 
 @pytest.fixture
@@ -167,6 +177,26 @@ def test_without_live_trades_some_seconds_must_have_passed() -> None:
         f.repair.look([ONE], lambda one: 21 * SECOND)  # the market is one second further
         f.repair._work[ONE].future.result(10)  # type: ignore[union-attr]
         assert f.holes() == [(10, 20)], "nothing proves that all of it has come"
+    finally:
+        f.repair.close()
+
+
+def test_bars_are_settled_once_the_history_must_tell_of_them() -> None:
+    f = Fixture(one=Series("here", "BTC-USD", "bar", 5))
+    try:
+        f.ledger.doubted([f.one], 20 * SECOND, 21 * SECOND, 0, why="not readable")
+        f.clock = ManualClock(22 * SECOND)  # the bar from 15 on was closed two seconds later
+        f.repair._clock = f.clock
+        f.answer(([10], 25, False))
+        f.look()
+        assert f.holes() == [(15, 20), (20, 21)], (
+            "a bar that is not in the answer is still looked for"
+        )
+        f.clock.advance(4)
+        f.answer(([15, 20], 25, False))
+        f.look()
+        assert f.holes() == [], "the bar from 20 on ends after the hole, and will be told live"
+        assert f.stored["time"].tolist() == [10 * SECOND, 15 * SECOND]
     finally:
         f.repair.close()
 

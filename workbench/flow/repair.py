@@ -206,7 +206,13 @@ class Repair:
         for page in self._archive.pages(wish):
             rows, upto = page.batch.rows, page.reached
             if one.timeframe:
-                rows = rows[rows["time"] + one.timeframe * _SECOND <= now]
+                # The history may not tell yet of bars that were just closed. One that ends after
+                # the hole will be told live.
+                length = timeframe(one.timeframe)
+                closed = length.start(now - self._lag)
+                rows = rows[rows["time"] < closed]
+                lagging = closed < length.start(end)
+                upto = min(upto, closed) if lagging else upto
             elif page.next is None and not self._caught_up(one, end, rows, first, now):
                 lagging = True
                 upto = int(rows["time"][-1]) - _WITNESS if len(rows) else reached

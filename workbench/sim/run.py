@@ -246,9 +246,16 @@ class RunningSimulator:
         """Return how many events went out on each topic."""
         return self._simulator.sent()
 
-    def trades(self, symbol: str, start: int | None = None, end: int | None = None) -> Rows:
-        """Return a symbol's trades as known now, by event time."""
-        return self._simulator.trades(symbol, start, end)
+    def trades(
+        self,
+        symbol: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        known: int | None = None,
+    ) -> Rows:
+        """Return a symbol's trades as known at a time, None for now, by event time."""
+        return self._simulator.trades(symbol, start, end, known=known)
 
     def connections(self) -> int:
         """Return how many websocket connections are open."""

@@ -128,16 +128,26 @@ class Simulator:
         """
         return self._broadcast.counts()
 
-    def trades(self, symbol: str, start: int | None = None, end: int | None = None) -> Rows:
-        """Return a symbol's trades as known now, by event time: what REST shows.
+    def trades(
+        self,
+        symbol: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        known: int | None = None,
+    ) -> Rows:
+        """Return a symbol's trades as known at a time, by event time: what REST shows.
 
         Parameters
         ----------
         symbol : str
         start, end : int or None
             Span in ns; None is the market's start, and everything known.
+        known : int or None
+            Only trades that were sent before it, ns; None is all that were sent by now.
         """
-        known = self._broadcast.history.known()
+        newest = self._broadcast.history.known()
+        known = newest if known is None else min(known, newest)
         first = self.market.first if start is None else start
         last = known + DAY if end is None else end
         return self._broadcast.history.trades(symbol, first, last, known)
