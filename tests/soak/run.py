@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -27,19 +30,21 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=1, help="number of the first seed")
     parser.add_argument("--seconds", type=float, default=20.0, help="of faults for each seed")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--reconnects", type=int, default=1000)
     given = parser.parse_args()
-    logging.disable(logging.WARNING)
+    _quiet()
     bad = 0
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory() as folder:
-        for seed in tqdm(range(given.first, given.first + given.seeds), desc="chaos", unit="seed"):
-            verdict = chaos(seed, Path(folder), seconds=given.seconds)
+        seeds = range(given.first, given.first + given.seeds)
+        done = _verdicts(seeds, Path(folder), given.seconds, given.jobs)
+        for verdict in tqdm(done, total=len(seeds), desc="chaos", unit="seed"):
             verdicts.append(verdict)
             if not verdict.good:
                 bad += 1
-                tqdm.write(f"seed {seed}: {verdict}")
+                tqdm.write(f"seed {verdict.seed}: {verdict}")
         _table(verdicts)
         if given.kills:
             killed = kill_a_recorder(given.first, Path(folder), kills=given.kills)
@@ -51,6 +56,24 @@ def main() -> int:
         print(grown)
     print("all good" if not bad else f"{bad} not good")
     return bad
+
+
+def _quiet() -> None:
+    logging.disable(logging.WARNING)
+
+
+def _verdicts(seeds: range, folder: Path, seconds: float, jobs: int) -> Iterator[Verdict]:
+    """Yield what each seed came to, in the order in which they end."""
+    if jobs == 1:
+        for seed in seeds:
+            yield chaos(seed, folder, seconds=seconds)
+        return
+    # A process that serves and receives has threads: a fork of it could stand still.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, initializer=_quiet) as pool:
+        waiting = [pool.submit(chaos, seed, folder, seconds=seconds) for seed in seeds]
+        for one in as_completed(waiting):
+            yield one.result()
 
 
 def _table(verdicts: list[Verdict]) -> None:
