@@ -35,6 +35,9 @@ SYMBOLS = (
 #: Its history is refused all the time: what is lost of it has to be declared missing.
 LOST = "LINK-USD"
 TIMEFRAMES = ("1s", "1m", "5m")
+#: From both ends of what is declared missing, ns; within, something must have been lost. What
+#: cannot be read makes some seconds doubtful, though it may have held nothing.
+_SURE = 5 * 10**9
 #: Every kind of fault that a client can recover from. Left out are those that no client can
 #: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
 FAULTS = (
@@ -83,8 +86,9 @@ class Verdict:
         Bars the provider serves, and those that the store has otherwise or not at all.
     open_holes : int
         Ranges still in doubt, or given up though they could be had.
-    declared : int
-        Ranges given up of the symbol whose history is refused.
+    declared, overdeclared : int
+        Ranges given up of the symbol whose history is refused, and those of them in whose
+        middle the provider has trades, and all of them came.
     errors : Counter
         What raised inside the feed.
     left : list of str
@@ -107,6 +111,7 @@ class Verdict:
     wrong_provider_bars: int = 0
     open_holes: int = 0
     declared: int = 0
+    overdeclared: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
@@ -118,7 +123,7 @@ class Verdict:
         bad = (
             *(self.missing, self.duplicate, self.invented, self.wrong_bars, self.flat_bars),
             *(self.wrong_prices, self.wrong_provider_bars),
-            *(self.open_holes, self.errors.total(), len(self.left)),
+            *(self.open_holes, self.overdeclared, self.errors.total(), len(self.left)),
         )
         return self.trades > 0 and self.bars > 0 and not any(bad)
 
@@ -255,12 +260,19 @@ def _judge(
             {tuple(row) for row in clean[fields].tolist()}
             ^ {tuple(row) for row in held[fields].tolist()}
         )
-    for _, one in marks:
+    for series, one in marks:
         within = one.start < end and one.end > start
         if one.state == "missing" and symbol == LOST:
             verdict.declared += within
+            if within and series.kind == "trade":
+                inner = _inside(known, one.start + _SURE, one.end - _SURE)
+                verdict.overdeclared += bool(inner) and inner <= set(ours)
         elif one.state == "missing" or (one.state == "doubt" and one.ready != OPEN):
             verdict.open_holes += within
+
+
+def _inside(rows: set[tuple[int, int]], start: int, end: int) -> set[tuple[int, int]]:
+    return {row for row in rows if start <= row[0] * 10**6 < end}
 
 
 def _judge_provider(

@@ -20,7 +20,8 @@ from tests.soak.reconnects import reconnect_often
 
 _COLUMNS = (
     *("trades", "missing", "duplicate", "invented", "wrong_prices", "bars", "wrong_bars"),
-    *("flat_bars", "provider_bars", "wrong_provider_bars", "open_holes"),
+    *("flat_bars", "provider_bars", "wrong_provider_bars", "open_holes", "declared"),
+    "overdeclared",
 )
 
 

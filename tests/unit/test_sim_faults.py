@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -605,6 +606,16 @@ def test_faults_of_rest_meet_what_others_left() -> None:
     texts = ["rest-garble:how=html", "rest-correction:share=1", "rest-pages", "rest-cut"]
     answer = asyncio.run(FaultPlan(texts).on_request(TARGET, Answer(200, b'{"results":[]}')))
     assert answer.body.startswith(b"<html>")
+
+
+def test_any_two_faults_of_rest_strike_one_zipped_answer() -> None:
+    some = [f"rest-garble:how={how}" for how in ("half", "html", "empty", "bytes", "no-results")]
+    some += ["rest-cut:part=0.5", "rest-cut:part=0", "rest-pages:how=overlap", "rest-correction"]
+    body = gzip.compress(json.dumps({"results": ROWS, "next_url": NEXT}).encode())
+    for texts in itertools.permutations(some, 2):
+        zipped = Answer(200, body, {"Content-Encoding": "gzip"})
+        answer = asyncio.run(FaultPlan(list(texts)).on_request(TARGET, zipped))
+        assert answer.status == 200, texts
 
 
 def test_page_names_every_fault_and_parameter() -> None:
