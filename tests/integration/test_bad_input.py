@@ -253,7 +253,10 @@ def test_bad_rows_are_counted_kept_and_disturb_nobody(poll_for: Poll) -> None:
         assert feed.health.conserved()
         assert cast(int, feed.health.numbers()["trades_refused"]) == len(bad)
         assert feed.health.errors.total() == 0
-        assert [e.kind for e in feed.events()] == ["connected", "connecting"]
+        # What could not be read makes some seconds doubtful until they were fetched.
+        mended = ("gap", "recovered", "filled")
+        told = [event.kind for event in feed.events() if event.kind not in mended]
+        assert told == ["connected", "connecting"]
         trades = feed.trades("BTC-USD", last=None)
         assert trades["price"].between(1, 1e6).all()
         assert (trades["size"] > 0).all()

@@ -20,7 +20,7 @@ LEFT_OUT = {"random", "rest-correction"}
 def test_under_random_faults_nothing_is_lost_doubled_or_invented(tmp_path: Path) -> None:
     seed = random.randrange(1_000_000)
     verdict = chaos(seed, tmp_path, seconds=20.0)
-    assert verdict.good, verdict
+    assert verdict.good, (verdict, verdict.notes)
     assert verdict.struck.total() >= 5, verdict
 
 
@@ -32,7 +32,7 @@ def test_every_kind_of_fault_is_among_those_that_are_drawn() -> None:
 @pytest.mark.timeout(300)
 def test_a_recorder_killed_at_random_ends_with_all_that_was_traded(tmp_path: Path) -> None:
     verdict = kill_a_recorder(7, tmp_path, kills=5)
-    assert verdict.good, verdict
+    assert verdict.good, (verdict, verdict.notes)
 
 
 @pytest.mark.timeout(300)

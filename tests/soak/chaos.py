@@ -21,7 +21,7 @@ from workbench.history.fetch import fetch_rows
 from workbench.history.request import request
 from workbench.records import Rows
 from workbench.sim.run import RunningSimulator, start_simulator
-from workbench.store.coverage import OPEN
+from workbench.store.coverage import OPEN, Interval, Series
 from workbench.store.store import Store, open_store
 from workbench.timeframes import timeframe
 
@@ -96,6 +96,8 @@ class Verdict:
     struck : Counter
         Faults that struck.
     seconds : float
+    notes : list of str
+        What exactly is wrong, with what the ledger says of it; times in seconds of the run.
     """
 
     seed: int
@@ -116,6 +118,7 @@ class Verdict:
     left: list[str] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list, repr=False)
 
     @property
     def good(self) -> bool:
@@ -126,6 +129,26 @@ class Verdict:
             *(self.open_holes, self.overdeclared, self.errors.total(), len(self.left)),
         )
         return self.trades > 0 and self.bars > 0 and not any(bad)
+
+    def note(
+        self,
+        symbol: str,
+        what: str,
+        times: list[int],
+        marks: list[tuple[Series, Interval]],
+        start: int,
+    ) -> None:
+        """Keep what is wrong at some times, ns, and what the ledger says there."""
+        if not times:
+            return
+        told = {
+            f"{one.kind}{one.timeframe or ''} {(i.start - start) / 1e9:.3f} to "
+            f"{(i.end - start) / 1e9:.3f} {i.state} ({i.learned})"
+            for one, i in marks
+            if i.start <= times[-1] and i.end > times[0]
+        }
+        when = [round((time - start) / 1e9, 3) for time in times]
+        self.notes.append(f"{symbol}: {what} {when[:20]}; {sorted(told)}")
 
 
 def chaos(
@@ -172,16 +195,18 @@ def chaos(
             simulator.faults.clear()
             verdict.struck = Counter(simulator.faults.counts())
             verdict.errors = Counter(feed.health.errors)
+            events = [f"{(e.time - start) / 1e9:.2f} {e.kind} {e.text}" for e in feed.events(300)]
             assert feed.health.conserved()
         with open_store(path, mode="ro") as store:
             for symbol in SYMBOLS:
                 truth = simulator.trades(symbol, start, end)
-                _judge(verdict, store, symbol, truth, known[symbol], start, end)
+                _judge(verdict, store, simulator, symbol, truth, known[symbol], start, end)
                 _judge_provider(verdict, store, simulator, symbol, start, end)
     gc.collect()
     time.sleep(0.05)
     verdict.left = [t.name for t in threading.enumerate() if t.ident not in before and t.is_alive()]
     verdict.seconds = time.monotonic() - begun
+    verdict.notes += [] if verdict.good else events
     return verdict
 
 
@@ -212,6 +237,8 @@ def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end
             if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS if symbol != LOST):
                 break
             time.sleep(0.25)
+    # A loss may have been noticed only after the first wait: all of it must be settled.
+    feed.wait(timeout=120, whole=True)
     return wanted
 
 
@@ -223,6 +250,7 @@ def _ids(rows: Rows) -> list[tuple[int, int]]:
 def _judge(
     verdict: Verdict,
     store: Store,
+    simulator: RunningSimulator,
     symbol: str,
     truth: Rows,
     known: set[tuple[int, int]],
@@ -239,10 +267,15 @@ def _judge(
         for series, one in marks
         if one.state == "missing" and series.kind == "trade"
     ]
-    verdict.missing += sum(
-        not any(start <= ms * 10**6 + 10**6 and ms * 10**6 < end for start, end in given_up)
-        for ms, _ in known - set(ours)
-    )
+    lost = [
+        ms * 10**6
+        for ms, _ in sorted(known - set(ours))
+        if not any(low <= ms * 10**6 + 10**6 and ms * 10**6 < high for low, high in given_up)
+    ]
+    if symbol == LOST:
+        lost = [time for time in lost if not _late_in(simulator, symbol, time, given_up)]
+    verdict.missing += len(lost)
+    verdict.note(symbol, "missing", lost, marks, start)
     verdict.invented += len(set(ours) - theirs)
     said = dict(zip(_ids(truth), truth[["price", "size"]].tolist(), strict=True))
     told = zip(ours, stored[["price", "size"]].tolist(), strict=True)
@@ -256,11 +289,17 @@ def _judge(
         verdict.bars += len(clean)
         verdict.flat_bars += int((held["count"] == 0).sum())
         fields = ["time", "open", "high", "low", "close", "volume", "count"]
-        verdict.wrong_bars += len(
-            {tuple(row) for row in clean[fields].tolist()}
-            ^ {tuple(row) for row in held[fields].tolist()}
-        )
+        wrong = {tuple(row) for row in clean[fields].tolist()} ^ {
+            tuple(row) for row in held[fields].tolist()
+        }
+        verdict.wrong_bars += len(wrong)
+        verdict.note(symbol, f"wrong {name}", sorted(row[0] for row in wrong), marks, start)
+    ends: dict[Series, int] = {}
     for series, one in marks:
+        ends[series] = max(ends.get(series, 0), one.end)
+    for series, one in marks:
+        if one.state == "doubt" and one.end == ends[series]:
+            continue  # what was live when the feed ended, of bars that were not over
         within = one.start < end and one.end > start
         if one.state == "missing" and symbol == LOST:
             verdict.declared += within
@@ -269,6 +308,22 @@ def _judge(
                 verdict.overdeclared += bool(inner) and inner <= set(ours)
         elif one.state == "missing" or (one.state == "doubt" and one.ready != OPEN):
             verdict.open_holes += within
+            verdict.note(symbol, f"open {series}", [one.start] * within, marks, start)
+
+
+def _late_in(
+    simulator: RunningSimulator, symbol: str, time: int, given_up: list[tuple[int, int]]
+) -> bool:
+    """Tell whether trades of a time were reported late, while what was sent got lost.
+
+    Where no history can be asked, nobody knows of such a report.
+    """
+    span = (time, time + 10**6)
+    return any(
+        len(simulator.trades(symbol, *span, known=high))
+        > len(simulator.trades(symbol, *span, known=low))
+        for low, high in given_up
+    )
 
 
 def _inside(rows: set[tuple[int, int]], start: int, end: int) -> set[tuple[int, int]]:
@@ -291,9 +346,9 @@ def _judge_provider(
         ours = store.rows("bar", symbol, timeframe=name, start=first, end=last, origin=1)
         verdict.provider_bars += len(theirs)
         differ = {int(row[0]) for row in set(_prices(theirs)) ^ set(_prices(ours))}
-        verdict.wrong_provider_bars += sum(
-            not _was_served(simulator, symbol, bar, name, ours) for bar in differ
-        )
+        wrong = [bar for bar in differ if not _was_served(simulator, symbol, bar, name, ours)]
+        verdict.wrong_provider_bars += len(wrong)
+        verdict.note(symbol, f"provider {name}", sorted(wrong), store.intervals(symbol), start)
 
 
 def _prices(bars: Rows) -> list[tuple[float, ...]]:

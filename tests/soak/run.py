@@ -45,7 +45,7 @@ def main() -> int:
             verdicts.append(verdict)
             if not verdict.good:
                 bad += 1
-                tqdm.write(f"seed {verdict.seed}: {verdict}")
+                tqdm.write("\n    ".join([f"seed {verdict.seed}: {verdict}", *verdict.notes]))
         _table(verdicts)
         if given.kills:
             killed = kill_a_recorder(given.first, Path(folder), kills=given.kills)

@@ -69,3 +69,10 @@ def test_schedule_of_seconds_does_not_repeat() -> None:
     schedule.note("SPY", np.array([2]))
     assert list(schedule.due(3 * SECOND)) == [("SPY", SECOND)]
     assert list(schedule.due(MINUTE)) == []
+
+
+def test_windows_that_were_open_when_somebody_asked_are_due_whole() -> None:
+    schedule = Schedule(SECOND, 2 * SECOND, repeat=False)
+    times = np.array([SECOND // 2, 2 * SECOND + 1, 4 * SECOND + 1])
+    schedule.join("SPY", times, known=4 * SECOND + 2)
+    assert list(schedule.due(20 * SECOND)) == [("SPY", 2 * SECOND), ("SPY", 4 * SECOND)]

@@ -137,6 +137,12 @@ class Schedule:
             self._pending.setdefault(symbol, set()).update(windows.tolist())
             self._next = min(self._next, int(windows[0]))
 
+    def join(self, symbol: str, times: Iterable[int] | Rows, known: int) -> None:
+        """Take note of trades that were sent before `known`, of windows that are due later."""
+        stamps = np.asarray(times, np.int64)
+        limit = known - self._wait - self.length
+        self.note(symbol, stamps[stamps // self.length * self.length > limit])
+
     def due(self, until: int) -> Iterator[tuple[str, int]]:
         """Yield (symbol, window start) of what is due at a market time, and forget it."""
         limit = until - self._wait - self.length

@@ -59,6 +59,8 @@ class BarFeed:
             kind: Schedule(length, int(wait * SECOND), repeat=kind == 3)
             for kind, length in _LENGTHS.items()
         }
+        #: How far back a trade can be of a window that is not due yet.
+        self._reach = max(_LENGTHS.values()) + int(wait * SECOND)
         self._since: dict[str, int] = {}
         self._days: dict[str, _Day] = {}
 
@@ -79,8 +81,11 @@ class BarFeed:
         return self._history.day(symbol, eastern_date(known), known)
 
     def open(self, symbol: str, day: Rows, known: int) -> None:
-        """Start to make a symbol's bars from the trades sent since `known`."""
+        """Start to make a symbol's bars, whole ones of the windows that are open at `known`."""
         self._since[symbol] = known
+        before = self._history.market.sent(symbol, known - self._reach, known)
+        for schedule in self._schedules.values():
+            schedule.join(symbol, before["time"], known)
         self._days[symbol] = _Day(day, eastern_date(known))
 
     def advance(self, until: int, demand: frozenset[int], *, flush: bool = False) -> Chunk | None:
@@ -107,8 +112,8 @@ class BarFeed:
             self._since[symbol] = until
             if len(rows):
                 self._days[symbol].add(rows)
-                for kind in wanted[symbol]:
-                    self._schedules[kind].note(symbol, rows["time"])
+                for schedule in self._schedules.values():
+                    schedule.note(symbol, rows["time"])
         return self._due(until, wanted, flush)
 
     def _due(self, until: int, wanted: dict[str, set[int]], flush: bool) -> Chunk | None:
