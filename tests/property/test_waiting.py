@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -60,11 +61,13 @@ class Listener:
         self.take(self.builder.finish())
         self.amend()
 
-    def check(self) -> None:
+    def check(self, since: int = START) -> None:
+        """Bars from a time on are those of all trades."""
         for name in NAMES:
             seconds = timeframe(name).seconds
-            keys = sorted(key for key in self.bars if key[1] == seconds)
+            keys = sorted(key for key in self.bars if key[1] == seconds and key[2] >= since)
             wanted, _ = tape_bars(self.trades, name)
+            wanted = wanted[wanted["time"] >= since]
             assert [(key[0], key[2]) for key in keys] == wanted[["symbol", "time"]].tolist(), name
             wanted["revision"], wanted["state"] = 0, CLOSED
             for key, bar in zip(keys, wanted, strict=True):
@@ -125,6 +128,8 @@ steps = st.lists(
 @example(tape((6, ODD), (0, ODD), (0.5, 0)), [(1, AMEND)], 0.0)  # its place is taken already
 @example(tape((0, ODD), (0.5, 0), (6, 0), (7, 0)), [(1, NOTHING), (9, NOTHING)], 0.0)  # all at once
 @example(tape((0, 0), (3, ODD), (9, ODD), (3.5, 0), (1, 0)), [(1, AMEND)], 0.0)
+@example(tape((0, 0), (1, ODD), (7, ODD), (0.5, 0)), [(1, NOTHING)], 0.0)  # into what was ended
+@example(tape((0, 0), (8, 0), (0.5, 0), (0.25, ODD)), [(1, AMEND)], 0.0)  # after it was amended
 @example(tape((0, 0), (3, ODD), (9, ODD), (9.5, 0), (3.5, 0)), [(1, CLOCK)], 2.0)
 def test_no_trade_is_lost_in_any_order(
     trades: Rows, steps: list[tuple[int, int]], lateness: float
@@ -142,3 +147,62 @@ def test_no_trade_is_lost_in_any_order(
             listener.take(listener.builder.advance(clock))
     listener.end()
     listener.check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(tapes(), st.integers(0, 40), st.integers(1, 12), st.booleans(), st.booleans())
+@example(tape((0, ODD), (6, ODD), (0.5, 0)), 2, 1, False, False)  # no price yet, one given up
+@example(tape((0, ODD), (18, ODD), (0.5, 0)), 2, 1, False, False)
+@example(tape((0, ODD), (18, ODD), (18.5, 0), (0.5, 0)), 3, 1, True, False)
+def test_none_is_lost_by_a_timeframe_that_is_adopted(
+    trades: Rows, before: int, many: int, anew: bool, amended: bool
+) -> None:
+    listener = Listener(TapeBuilder(NAMES if anew else NAMES[:1]), trades)
+    listener.add(before)
+    for symbol in (0, 1):
+        past = trades[: listener.came]
+        own = past[past["symbol"] == symbol]
+        listener.take(listener.builder.adopt(symbol, NAMES[1], own, anew=anew))
+    while listener.came < len(trades):
+        listener.add(many)
+        if amended:
+            listener.amend()
+    listener.end()
+    listener.check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(tapes(), st.integers(1, 20), st.integers(1, 12))
+@example(tape((20, 0), (22, ODD), (40, ODD), (21, 0), (23, 0), (4, 0), (41, 0)), 1, 1)
+def test_bars_after_a_timeframe_was_added_are_whole(
+    trades: Rows, before: int, many: int
+) -> None:
+    listener = Listener(TapeBuilder(NAMES[:1]), trades)
+    listener.add(before)
+    listener.builder.add_timeframe(NAMES[1])
+    while listener.came < len(trades):
+        listener.add(many)
+    listener.end()
+    last = int(trades["time"][:before].max())
+    listener.check(timeframe(NAMES[1]).start(last) + timeframe(NAMES[1]).ns)
+
+
+@pytest.mark.parametrize(
+    "trades",
+    [
+        tape((19, 0), (30, 0), (2, ODD), (20, ODD), (20.5, 0), (31, 0)),
+        tape((24, 0), (30, 0), (22, ODD), (40, ODD), (25, 0), (41, 0)),
+    ],
+)
+def test_a_timeframe_added_does_not_tell_of_half_a_bar(trades: Rows) -> None:
+    """What is given up before its first price: late trades of before are overdue as ever."""
+    listener = Listener(TapeBuilder(NAMES[:1]), trades)
+    listener.add(2)
+    listener.builder.add_timeframe(NAMES[1])
+    listener.add(4)
+    listener.end()
+    wanted = {int(bar["time"]): bar["volume"] for bar in tape_bars(trades, NAMES[1])[0]}
+    told = {key[2]: bar["volume"] for key, bar in listener.bars.items() if key[1] == 3}
+    told.pop(START + 30 * SECOND, None)  # with which it began
+    assert told
+    assert told == {start: wanted[start] for start in told}
