@@ -110,7 +110,7 @@ def streams(draw: st.DrawFn) -> tuple[str, float, list[Any]]:
     span = draw(st.sampled_from([1500, 1500, 40]))  # some of them full, most with gaps
     one = st.tuples(st.integers(0, span), st.integers(90, 110), st.integers(1, 5), st.booleans())
     trades = draw(st.lists(one, min_size=1, max_size=40))
-    events = [event(market, i + 1, at, *rest) for i, (at, *rest) in enumerate(trades)]
+    events = [event(market, i + 1, *told) for i, told in enumerate(trades)]
     order = events if draw(st.booleans()) else sorted(events, key=lambda e: e["t"])
     repeats = draw(st.lists(st.sampled_from(events), max_size=8))
     arrivals = list(order) + repeats

@@ -174,9 +174,7 @@ def test_none_is_lost_by_a_timeframe_that_is_adopted(
 @settings(max_examples=60, deadline=None)
 @given(tapes(), st.integers(1, 20), st.integers(1, 12))
 @example(tape((20, 0), (22, ODD), (40, ODD), (21, 0), (23, 0), (4, 0), (41, 0)), 1, 1)
-def test_bars_after_a_timeframe_was_added_are_whole(
-    trades: Rows, before: int, many: int
-) -> None:
+def test_bars_after_a_timeframe_was_added_are_whole(trades: Rows, before: int, many: int) -> None:
     listener = Listener(TapeBuilder(NAMES[:1]), trades)
     listener.add(before)
     listener.builder.add_timeframe(NAMES[1])

@@ -68,14 +68,14 @@ class TapeBuilder(BarBuilder):
 
     def add(self, trades: Rows) -> Rows:
         """Take accepted trades and return the bars they closed or revised."""
-        shortest = min((tf.ns for tf in self.timeframes), default=1 << 62)
-        if not int(np.bitwise_or.reduce(trades["flags"], initial=0)) & RESTRICTED and not (
-            self._waits and len(trades) and int(np.ptp(trades["time"])) > KEPT * shortest
-        ):
-            return self._settled(trades, [super().add(trades)])
-        # In pieces of one interval of the shortest bars, so that what waits for the first
+        # In pieces of few intervals of the shortest bars, so that what waits for the first
         # price of a bar reaches it while it is at hand, however many intervals are given.
-        cuts = np.flatnonzero(np.diff(trades["time"] // shortest)) + 1
+        length = min((tf.ns for tf in self.timeframes), default=1 << 60)
+        if not int(np.bitwise_or.reduce(trades["flags"], initial=0)) & RESTRICTED:
+            length *= KEPT
+            if not self._waits or not len(trades) or int(np.ptp(trades["time"])) < length:
+                return self._settled(trades, [super().add(trades)])
+        cuts = np.flatnonzero(np.diff(trades["time"] // length)) + 1
         return joined([self._add(some) for some in np.split(trades, cuts)])
 
     def _add(self, trades: Rows) -> Rows:
