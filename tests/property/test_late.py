@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.analytics import ema, sma
@@ -106,17 +106,15 @@ def event(market: str, number: int, at: float, price: int, size: int, odd: bool)
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[str, float, list[Any]]:
     """Return a market, a lateness, and what happens: frames, looks, ends of processes."""
-    market = draw(st.sampled_from(["crypto", "crypto", "stocks"]))
-    one = st.tuples(st.integers(0, 1500), st.integers(90, 110), st.integers(1, 5), st.booleans())
+    market = draw(st.sampled_from(["crypto", "stocks"]))
+    span = draw(st.sampled_from([1500, 1500, 40]))  # some of them full, most with gaps
+    one = st.tuples(st.integers(0, span), st.integers(90, 110), st.integers(1, 5), st.booleans())
     trades = draw(st.lists(one, min_size=1, max_size=40))
-    events = [event(market, i + 1, at, *rest) for i, (at, *rest) in enumerate(trades)]
-    # A trade that may set no price waits for one that may, while it is at hand: far out of order
-    # it does not find its bar, so such trades are tried in order.
-    odd = any("c" in e for e in events)
-    order = events if not odd and draw(st.booleans()) else sorted(events, key=lambda e: e["t"])
+    events = [event(market, i + 1, *told) for i, told in enumerate(trades)]
+    order = events if draw(st.booleans()) else sorted(events, key=lambda e: e["t"])
     repeats = draw(st.lists(st.sampled_from(events), max_size=8))
     arrivals = list(order) + repeats
-    for _ in range(0 if odd else draw(st.integers(0, 10))):
+    for _ in range(draw(st.integers(0, 10))):
         a, b = (draw(st.integers(0, len(arrivals) - 1)) for _ in "ab")
         arrivals[a], arrivals[b] = arrivals[b], arrivals[a]
     steps: list[Any] = []
@@ -212,8 +210,16 @@ def play(store: SqliteStore, market: str, lateness: float, steps: list[Any]) -> 
     assert len(store.trades(SYMBOLS[market])) == len(heard), "each trade once"
 
 
+def odd_lots(priced: float, *seconds: float) -> tuple[str, float, list[Any]]:
+    """Return a stream of odd lots, a frame each, and of a trade after them that sets a price."""
+    odd = [[event("stocks", i + 1, at, 100 + i, 1, True)] for i, at in enumerate(seconds)]
+    return "stocks", 0.0, [*odd, "tick", [event("stocks", 99, priced, 90, 7, False)]]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams())
+@example(odd_lots(30.5, 30, 36))  # the second takes the place in which the first waits for a price
+@example(odd_lots(30.5, 36, 30, 30.25))  # its place is taken before it comes
 def test_any_order_ends_in_the_bars_of_the_clean_stream(given: tuple[str, float, Any]) -> None:
     market, lateness, steps = given
     with (

@@ -110,6 +110,36 @@ def test_sizes_are_marked_and_absurd_ones_refused() -> None:
     assert "typical" in gate.quarantine.explain(0)
 
 
+def typical(gate: Gate, number: int = 1) -> float:
+    return float(gate._judge.levels["typical"][number])
+
+
+def test_the_first_size_is_typical_by_itself() -> None:
+    gate = a_gate(Rules.everywhere(absurd_size=1e6))
+    assert len(ids(gate, trades([100.0], symbol=1, size=5e3))) == 1
+    assert typical(gate) == 5e3
+    gate = a_gate(Rules.everywhere(absurd_size=1e6))
+    gate.expect("BTC-USD", 100.0, NOW)  # so that no trade begins the level
+    assert len(ids(gate, trades([100.0] * 200, symbol=1, size=5e3))) == 200
+    assert dict(gate.quarantine.counts) == {}
+    assert gate.marks["large"] == 0
+    assert 4e3 < typical(gate) < 6e3
+
+
+def test_live_trades_are_sized_by_the_fetched_ones_before_them() -> None:
+    gate = a_gate(Rules.everywhere(absurd_size=1e6))
+    past = trades([100.0] * 1000, symbol=1, size=5e3)
+    past["size"][0] = 1.0  # an odd one first is left behind
+    assert len(ids(gate, past, fetched=True)) == 1000
+    assert 4e3 < typical(gate) < 6e3
+    found = ids(gate, trades([100.0] * 2, 2001, symbol=1, size=[5e3, 6e9]))
+    assert found == [2001]
+    assert dict(gate.quarantine.counts) == {"outsize": 1}
+    before = typical(gate)
+    ids(gate, trades([100.0] * 500, 5001, symbol=1, size=9e4), fetched=True)
+    assert typical(gate) == before  # what is fetched later tells nothing new
+
+
 def test_trades_with_the_id_0_are_told_by_content() -> None:
     gate = a_gate()
     rows = trades([100.0, 100.0, 101.0, 100.0], id=0, sequence=5, time=NOW)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_VOLUME, RESTRICTED
 from workbench.bars.folding import joined
-from workbench.bars.timebars import BarBuilder, Overdue
+from workbench.bars.timebars import KEPT, BarBuilder, Overdue
+from workbench.kernels import bars
 from workbench.kernels import tapebars as kernel
 from workbench.kernels.barstate import NEVER
 from workbench.kernels.exact import rounded
@@ -67,12 +68,14 @@ class TapeBuilder(BarBuilder):
 
     def add(self, trades: Rows) -> Rows:
         """Take accepted trades and return the bars they closed or revised."""
-        if not int(np.bitwise_or.reduce(trades["flags"], initial=0)) & RESTRICTED:
-            return self._settled(trades, [super().add(trades)])
-        # In pieces of one interval of the shortest bars, so that what waits for the first
+        # In pieces of few intervals of the shortest bars, so that what waits for the first
         # price of a bar reaches it while it is at hand, however many intervals are given.
-        shortest = min((tf.ns for tf in self.timeframes), default=1 << 62)
-        cuts = np.flatnonzero(np.diff(trades["time"] // shortest)) + 1
+        length = min((tf.ns for tf in self.timeframes), default=1 << 60)
+        if not int(np.bitwise_or.reduce(trades["flags"], initial=0)) & RESTRICTED:
+            length *= KEPT
+            if not self._waits or not len(trades) or int(np.ptp(trades["time"])) < length:
+                return self._settled(trades, [super().add(trades)])
+        cuts = np.flatnonzero(np.diff(trades["time"] // length)) + 1
         return joined([self._add(some) for some in np.split(trades, cuts)])
 
     def _add(self, trades: Rows) -> Rows:
@@ -96,6 +99,11 @@ class TapeBuilder(BarBuilder):
         """Take over the state of one series, and what waits for the first price of a bar."""
         if other._head["count"].any():
             super()._take_over(symbol, tf, other, anew)
+        else:  # no price yet; what was given up of it stays so
+            bars.adopt(
+                self._head, self._now, self._slots, self._tfs, symbol, self.timeframes.index(tf),
+                self.lateness, other._head, other._now, other._slots,
+            )  # fmt: skip
         if isinstance(other, TapeBuilder) and other._waiting.size:
             j = self.timeframes.index(tf)
             self._room()
@@ -122,7 +130,8 @@ class TapeBuilder(BarBuilder):
     def unpriced(self, name: Timeframe | str) -> Unpriced:
         """Return trades and volume of a timeframe that are in no bar, for want of a price.
 
-        Those that still wait for one are among them.
+        Those that still wait for one are among them, and those given up, even if a price came
+        too late and the bar was built again elsewhere.
         """
         j = self.timeframes.index(timeframe(name))
         if not self._waiting.size:
@@ -142,7 +151,7 @@ class TapeBuilder(BarBuilder):
         while start < len(rows):
             start, n, m, waits = kernel.restrict(
                 self._head, self._now, self._slots, self._waiting, self._lost, self._tfs,
-                rows, start, one[0], self._out, self._overdue,
+                self.lateness, rows, start, one[0], self._out, self._overdue,
             )  # fmt: skip
             parts.append(self._out[:n].copy())
             self._waits |= waits > 0

@@ -13,14 +13,14 @@ from workbench.kernels import bars as kernel
 from workbench.records import BAR, Rows
 from workbench.timeframes import Timeframe, timeframe
 
-__all__ = ["TF", "BarBuilder", "Overdue"]
+__all__ = ["KEPT", "TF", "BarBuilder", "Overdue"]
 
 #: A timeframe as the kernels read it.
 TF = np.dtype(
     [("length", "i8"), ("origin", "i8"), ("seconds", "i8"), ("offset", "i8"), ("ring", "i8")]
 )
 #: Bars of each series that stay at hand for late trades, beside those that lateness needs.
-_KEPT = 4
+KEPT = 4
 #: State of a slot whose bar was told.
 _CLOSED = 3
 
@@ -144,7 +144,7 @@ class BarBuilder:
         self._head["edge"][changed] = kernel.NEVER  # the next trade looks at every timeframe
 
     def _widen(self, tf: Timeframe) -> None:
-        ring = _KEPT + -(-self.lateness // tf.ns) + 2
+        ring = KEPT + -(-self.lateness // tf.ns) + 2
         row = np.zeros(1, TF)
         row["length"], row["origin"], row["seconds"] = tf.ns, tf.origin, tf.seconds
         row["offset"], row["ring"] = self._slots.shape[1], ring

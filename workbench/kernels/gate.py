@@ -240,7 +240,8 @@ def judge_trades(
     start : int
         First row to judge.
     fetched : int
-        1 for trades of the past, which neither are judged by the level nor set it.
+        1 for trades of the past, which neither are judged by the level nor set it. The typical
+        size is taken of them until a live one came.
     serial : int
         Number of the first of the rows among all that ever came.
     young, old : arrays of KEY, power-of-two lengths
@@ -306,10 +307,14 @@ def judge_trades(
             young[at]["time"] = time
             held += 1
         out[i] = 0
+        typical = level["typical"]
+        if typical == 0.0:  # beside nothing each would be absurdly large: it is typical by itself
+            typical = size
         if fetched:
             level["accepted"] += 1
+            if level["typical"] == 0.0 or level["newest"] == 0:  # no live one told of sizes yet
+                level["typical"] = typical * (_UP if size > typical else _DOWN)
             continue
-        typical = level["typical"]
         if size > typical * limit["outsize"] and level["accepted"] >= _WARM:
             if size > typical * limit["absurd"]:
                 out[i] = 6
@@ -321,8 +326,7 @@ def judge_trades(
         if time - newest > limit["expiry"]:  # the first ever, or after a long silence
             _begin(level, limit, price, time)
             level["waiting"] = 0
-            if typical == 0.0:
-                level["typical"] = size
+            level["typical"] = typical
         elif time >= level["since"] and time >= newest - _MINUTE:
             if not (price >= level["low"] and price <= level["high"]):
                 if _exempt(limit, row["conditions"]):
@@ -379,12 +383,7 @@ def judge_quotes(rows, start, levels, limits, out):
         level["quotes"] += 1
         if not (bid >= 0.0 and bid < LIMIT and ask >= 0.0 and ask < LIMIT and bid + ask > 0.0):
             out[i] = 2
-        elif not (
-            row["bid_size"] >= 0.0
-            and row["bid_size"] < LIMIT
-            and row["ask_size"] >= 0.0
-            and row["ask_size"] < LIMIT
-        ):
+        elif not (0.0 <= row["bid_size"] < LIMIT and 0.0 <= row["ask_size"] < LIMIT):
             out[i] = 3
         elif not (time >= EARLIEST and time < LATEST) or (
             received > 0 and time - received > limits[level["limits"]]["future"]

@@ -1,7 +1,10 @@
 """Trades that may not set every part of a bar, put beside the bars of those that may.
 
 A trade without the right to open a bar is added to the sums of the one that is there. Where
-none is yet it waits, in a ring like that of the bars, for a trade that may begin one.
+none is yet it waits, in a ring like that of the bars, for a trade that may begin one. Where its
+place is wanted for another interval, the older of the two is given up for good: the series moves
+on, so that a trade which might have begun its bar is overdue, and the bar is built elsewhere of
+all its trades.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from workbench.kernels.barstate import NEVER, emit
+from workbench.kernels.barstate import ALWAYS, NEVER, bounds, emit, finish, release
 from workbench.kernels.exact import add, rounded, split, subtract
 
 __all__ = ["WAITING", "lose", "merge", "restrict", "settle"]
@@ -97,12 +100,53 @@ def _put(cell, slot, w, symbol, seconds, out, n):
 
 
 @nb.njit(cache=True, nogil=True)
-def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdue):
+def _seal(slots, symbol, tf, start):
+    """Let no bar begin at a time that was given up."""
+    slot = slots[symbol, tf["offset"] + ((start - tf["origin"]) // tf["length"]) % tf["ring"]]
+    if slot["state"] == 0 or slot["start"] < start:
+        # No bar starts there, and what comes in its place later is newer.
+        slot["start"] = start + 1
+        slot["state"] = _CLOSED
+
+
+@nb.njit(cache=True, nogil=True)
+def _move_on(h, cell, slots, symbol, tf, lateness, given_up, newer, out, n):
+    """Give up an interval for a newer one, a ring or more after it, and return bars in out.
+
+    The newest bar is ended, and the next one begins at the newer interval at the earliest, as
+    if a trade had begun one there. The caller brings the bounds up to date.
+    """
+    length = tf["length"]
+    if cell["end"] == NEVER and h["time"] != NEVER:
+        # The series is younger than the symbol's last trade: up to its bar, none is whole.
+        last = h["time"] - (h["time"] - tf["origin"]) % length
+        newer = max(newer, last + length)
+        start = newer - tf["ring"] * length
+        while start <= last:
+            _seal(slots, symbol, tf, start)
+            start += length
+    if newer < cell["end"]:  # what is given up is out of reach already
+        return n
+    if cell["start"] < cell["end"]:
+        place = tf["offset"] + ((cell["start"] - tf["origin"]) // length) % tf["ring"]
+        finish(h, cell, slots[symbol, place])
+        if cell["wait"] == ALWAYS:
+            cell["wait"] = cell["start"]
+    cell["start"] = newer
+    cell["end"] = newer
+    if cell["wait"] != ALWAYS:  # the places are needed from now on
+        n = release(cell, slots, symbol, tf["offset"], tf["ring"], tf, lateness, newer, out, n)
+    _seal(slots, symbol, tf, given_up)
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def restrict(head, now, slots, waiting, lost, tfs, lateness, rows, start, one, out, overdue):
     """Put trades that may not open a bar into those that are there, or let them wait.
 
     Parameters
     ----------
-    head, now, slots, tfs
+    head, now, slots, tfs, lateness
         As of `bars.route`.
     waiting : array of WAITING, shape (symbols, all rings)
     lost : array of WAITING, shape (timeframes,)
@@ -114,7 +158,7 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
     one : record of WAITING
         To work in.
     out : array of BAR
-        Receives revised bars.
+        Receives revised bars, and those that are closed since the series moves on.
     overdue : int64 array, shape (m, 2)
         Receives (row, timeframe number) of trades older than the ring reaches.
 
@@ -125,7 +169,7 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
     n = 0
     m = 0
     waits = 0
-    room = len(out) - len(tfs)
+    room = len(out) - slots.shape[1] - len(tfs)
     overdue_room = len(overdue) - len(tfs)
     for i in range(start, len(rows)):
         if n > room or m > overdue_room:
@@ -137,6 +181,7 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
         time = trade["time"]
         _begin(one, time)
         _join(one, trade)
+        moved = False
         for j in range(len(tfs)):
             if not (h["mask"] >> j) & 1:
                 continue
@@ -147,23 +192,33 @@ def restrict(head, now, slots, waiting, lost, tfs, rows, start, one, out, overdu
             at = tf["offset"] + ((begin - tf["origin"]) // length) % tf["ring"]
             slot = slots[symbol, at]
             w = waiting[symbol, at]
-            if slot["state"] != 0 and slot["start"] == begin:
-                n = _put(cell, slot, one, symbol, tf["seconds"], out, n)
-            elif (
-                (slot["state"] != 0 and slot["start"] > begin)
-                or (cell["end"] != NEVER and begin < cell["end"] - tf["ring"] * length)
-                or w["start"] > begin
+            if (slot["state"] != 0 and slot["start"] > begin) or (
+                cell["end"] != NEVER and begin < cell["end"] - tf["ring"] * length
             ):
+                overdue[m, 0] = i
+                overdue[m, 1] = j
+                m += 1
+            elif slot["state"] != 0 and slot["start"] == begin:
+                n = _put(cell, slot, one, symbol, tf["seconds"], out, n)
+            elif w["start"] > begin:
+                n = _move_on(h, cell, slots, symbol, tf, lateness, begin, w["start"], out, n)
+                moved = True
                 overdue[m, 0] = i
                 overdue[m, 1] = j
                 m += 1
             else:
                 if w["start"] < begin:
                     if w["start"] != NEVER:
+                        n = _move_on(
+                            h, cell, slots, symbol, tf, lateness, w["start"], begin, out, n
+                        )
+                        moved = True
                         lose(lost[j], w)
                     _begin(w, begin)
                 _join(w, trade)
                 waits += 1
+        if moved:
+            bounds(h, now, symbol, tfs, lateness)
     return len(rows), n, m, waits
 
 

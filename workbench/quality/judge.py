@@ -110,20 +110,11 @@ class Judge:
         rows : array of TRADE
         fetched : bool
             Whether they are of the past: then they are not judged by the level, and do not
-            set it.
+            set it; only the typical size is taken of them while no live trade came.
         """
         verdicts = self._begun("trade", rows)
         self._judge(rows, fetched, verdicts)
-        if fetched:
-            self._measure(rows)
         return verdicts
-
-    def _measure(self, rows: Rows) -> None:
-        """Take the typical size of symbols that have had no trade but these, of the past."""
-        for number in np.unique(rows["symbol"]):
-            level = self._levels[number]
-            if level["typical"] == 0.0:  # beside it the first live trade would be absurdly large
-                level["typical"] = np.median(rows["size"][rows["symbol"] == number])
 
     def _judge(self, rows: Rows, fetched: bool, verdicts: Verdicts) -> None:
         if self._known < len(self._table):
