@@ -332,7 +332,7 @@ LONG: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("shape", ["walk", "constant", "steps", "zeros at last"])
+@pytest.mark.parametrize("shape", ["walk", "constant", "steps", "zeros at last", "two prices"])
 @pytest.mark.parametrize(("name", "chosen"), LONG, ids=[name for name, _ in LONG])
 def test_long_columns_cut_into_parts_give_the_same_bits(
     name: str, chosen: dict[str, Any], shape: str
@@ -346,10 +346,28 @@ def test_long_columns_cut_into_parts_give_the_same_bits(
         close = np.where(np.arange(n) // 9_000 % 2, 1e6 / 3.0, 0.7)
     elif shape == "zeros at last":
         close[n // 4 :] = 0.0
+    elif shape == "two prices":
+        close = np.where(np.arange(n) % 2 == 0, 100.0, 100.01)
     ours = indicator(name, **chosen)
     whole = ours.values(close)
     run = ours.start()
     pieces = [run.columns([close[a : a + 3_001]]) for a in range(0, n, 3_001)]
+    assert np.vstack(pieces).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("period", [2, 3, 7, 11])
+@pytest.mark.parametrize("name", ["ema", "rma", "dema", "rsi"])
+def test_prices_that_come_again_and_again_give_the_same_bits_however_cut(
+    name: str, period: int
+) -> None:
+    """Means stay in a circle a few last bits from others; parts are cut anew in between."""
+    n = 700_000
+    close = prices(n)
+    close[200_000:] = prices(period)[np.arange(n - 200_000) % period]
+    ours = indicator(name, length=14)
+    whole = ours.values(close)
+    run = ours.start()
+    pieces = [run.columns([close[a : a + 20_001]]) for a in range(0, n, 20_001)]
     assert np.vstack(pieces).tobytes() == whole.tobytes()
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from workbench.kernels.smoothing import STEP, calm, grown, lead_of, settled
+from workbench.kernels.smoothing import STEP, calm, grown, lead_of, parts_of, settled
 
 __all__ = ["DEMA", "TEMA", "TRIX", "dema", "tema", "trix"]
 
 DEMA = [("count", "i8"), ("one", "f8"), ("two", "f8")]
 TEMA = [("count", "i8"), ("one", "f8"), ("two", "f8"), ("three", "f8")]
 TRIX = [*TEMA, ("last", "f8")]
+
+_ONE = np.uint64(1)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -33,6 +35,15 @@ def _needs(seed, length):
 def _both(one, two, x, weight):
     """Return two means in a row settled, the first having taken `x` last."""
     return settled(one, x, weight), settled(two, one, weight)
+
+
+@nb.njit(cache=True, nogil=True)
+def _guess(close, known, row, one, two):
+    """Return means before a row: those before a known one if the same price came before both."""
+    if close[row - _ONE] == close[known - _ONE]:
+        return one, two
+    x = close[row] + 0.0
+    return x, x
 
 
 @nb.njit(cache=True, nogil=True)
@@ -57,12 +68,16 @@ def dema(p, s, bars, out):
         i += 1
     lead = lead_of(weight, 2)
     if n - i > 32 * lead:
-        start = i + (-count) % STEP
+        start = i + (-count) % STEP + lead
         one, two = _double(close, line, i, start, count, one, two, weight)
-        part = (n - start) // (4 * STEP) * STEP
-        one, two = _doubles(close, line, start, part, lead, one, two, weight)
-        count += start + 4 * part - i
-        i = start + 4 * part
+        count += start - i
+        i = start
+    part, early = parts_of(n - i, lead, 4, False)
+    while part > 0:
+        done, one, two = _doubles(close, line, i, part, early, one, two, weight)
+        count += done * part
+        i += done * part
+        part, early = parts_of(n - i, lead, 4, done < 4)
     one, two = _double(close, line, i, n, count, one, two, weight)
     s[0]["count"], s[0]["one"], s[0]["two"] = count + n - i, one, two
 
@@ -85,7 +100,10 @@ def _double(close, line, i, stop, count, one, two, weight):
 
 @nb.njit(cache=True, nogil=True)
 def _doubles(close, line, i, part, lead, one, two, weight):
-    """Do four parts from row `i`, which begins a step; return both means."""
+    """Do four parts from row `i`, which begins a step.
+
+    Return how many of them began where the one before ended, and both means after those.
+    """
     size = np.uint64(part)
     a = np.uint64(i)
     b = a + size
@@ -93,9 +111,9 @@ def _doubles(close, line, i, part, lead, one, two, weight):
     d = c + size
     early = np.uint64(lead)
     one_a, two_a = one, two
-    one_b = two_b = close[b - early] + 0.0
-    one_c = two_c = close[c - early] + 0.0
-    one_d = two_d = close[d - early] + 0.0
+    one_b, two_b = _guess(close, a, b - early, one, two)
+    one_c, two_c = _guess(close, a, c - early, one, two)
+    one_d, two_d = _guess(close, a, d - early, one, two)
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
@@ -131,12 +149,12 @@ def _doubles(close, line, i, part, lead, one, two, weight):
         one_c, two_c = _both(one_c, two_c, close[c + last], weight)
         one_d, two_d = _both(one_d, two_d, close[d + last], weight)
     if (one_a, two_a) != begun_b:
-        one_b, two_b = _double(close, line, i + part, i + 2 * part, 0, one_a, two_a, weight)
+        return 1, one_a, two_a
     if (one_b, two_b) != begun_c:
-        one_c, two_c = _double(close, line, i + 2 * part, i + 3 * part, 0, one_b, two_b, weight)
+        return 2, one_b, two_b
     if (one_c, two_c) != begun_d:
-        one_d, two_d = _double(close, line, i + 3 * part, i + 4 * part, 0, one_c, two_c, weight)
-    return one_d, two_d
+        return 3, one_c, two_c
+    return 4, one_d, two_d
 
 
 @nb.njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.kernels.window import keep, lay
 
-__all__ = ["LINE", "ROWS", "SHORT", "fits_of"]
+__all__ = ["LINE", "ROWS", "SHORT", "fits_of", "room_of"]
 
 #: `at` is the place in the block (of a short window, in the ring), `level` its first value. Of the
 #: block so far: `head` the sum of differences from it, `past` the sum of all `head` before,
@@ -39,10 +39,14 @@ NOTHING = 2.0**-180
 #: Cuts a number in two halves of its digits.
 SPLIT = 134217729.0  # 2**27 + 1
 
-#: Rows whose sums are found before something is made of them.
-ROWS = 512
+#: Rows whose sums are found before something is made of them: with what is made of them they
+#: stay in the nearest cache.
+ROWS = 256
 
-_ONE = np.uint64(1)
+#: Floats in a line of cache.
+WIDE = 8
+
+_1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -138,35 +142,44 @@ def _left(ring, at, length, close, i, done):
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_pair(values, outer, last, weight, fits, rows):
-    """Add the values `outer` places from both ends of windows to their sums."""
+def _add_two(values, outer, last, second, fits, rows):
+    """Add the values `outer` places from both ends of windows to their sums, and the next pair.
+
+    The next pair, one place inward, counts `second` times, once or not at all.
+    """
     # Indices without sign need no test for counting from the end.
     a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
-    for j in range(rows):
-        k = np.uint64(j)
-        level = values[c + k]
-        x = values[a + k] - level
-        y = values[b + k] - level
-        fits[1, k] += x + y
-        fits[2, k] += weight * (y - x)
-        fits[3, k] += x * x + y * y
-
-
-@nb.njit(cache=True, nogil=True)
-def _add_pairs(values, outer, last, weight, fits, rows):
-    """Add a pair, and the next one inside of it, to the sums of windows."""
-    a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+    weight = 0.5 * last - outer
     lighter = weight - 1.0
     for j in range(rows):
         k = np.uint64(j)
         level = values[c + k]
-        x = values[a + k] - level
-        y = values[b + k] - level
-        z = values[a + k + _ONE] - level
-        w = values[b + k - _ONE] - level
+        x, y = values[a + k] - level, values[b + k] - level
+        z, w = second * (values[a + k + _1] - level), second * (values[b + k - _1] - level)
         fits[1, k] += (x + y) + (z + w)
         fits[2, k] += weight * (y - x) + lighter * (w - z)
         fits[3, k] += (x * x + y * y) + (z * z + w * w)
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_four(values, outer, last, fourth, fits, rows):
+    """Add four pairs as `_add_two` does two; the last counts `fourth` times."""
+    a, b, c = np.uint64(outer), np.uint64(last - outer), np.uint64(last)
+    w0 = 0.5 * last - outer
+    w1, w2, w3 = w0 - 1.0, w0 - 2.0, w0 - 3.0
+    for j in range(rows):
+        k = np.uint64(j)
+        level = values[c + k]
+        x0, y0 = values[a + k] - level, values[b + k] - level
+        x1, y1 = values[a + k + _1] - level, values[b + k - _1] - level
+        x2, y2 = values[a + k + _2] - level, values[b + k - _2] - level
+        x3 = fourth * (values[a + k + _3] - level)
+        y3 = fourth * (values[b + k - _3] - level)
+        fits[1, k] += ((x0 + y0) + (x1 + y1)) + ((x2 + y2) + (x3 + y3))
+        rises = w0 * (y0 - x0) + w1 * (y1 - x1)
+        fits[2, k] += rises + (w2 * (y2 - x2) + w3 * (y3 - x3))
+        first = (x0 * x0 + y0 * y0) + (x1 * x1 + y1 * y1)
+        fits[3, k] += first + ((x2 * x2 + y2 * y2) + (x3 * x3 + y3 * y3))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -195,15 +208,17 @@ def _left_by_all(values, length, fits, found, rows):
 def _short_fits(values, length, fits, rows):
     """Find lines as `fits_of` does, of windows that lie in an array one after the other."""
     last = length - 1
-    middle = 0.5 * last
+    half = length // 2
     part = 1.0 / length
     scale = 12.0 / (length * (length * np.float64(length) - 1.0))
-    half = length // 2
-    fits[1:4, :rows] = 0.0
-    for k in range(0, half - 1, 2):
-        _add_pairs(values, k, last, middle - k, fits, rows)
-    if half % 2 == 1:
-        _add_pair(values, half - 1, last, middle - (half - 1), fits, rows)
+    for j in range(rows):
+        fits[1, j] = fits[2, j] = fits[3, j] = 0.0
+    outer = 0
+    while outer + 3 <= half:
+        _add_four(values, outer, last, 1.0 if outer + 4 <= half else 0.0, fits, rows)
+        outer += 4
+    if outer < half:
+        _add_two(values, outer, last, 1.0 if outer + 2 <= half else 0.0, fits, rows)
     if length % 2 == 1:
         for j in range(rows):
             x = values[half + j] - values[last + j]
@@ -238,6 +253,18 @@ def _short_fits(values, length, fits, rows):
 
 
 @nb.njit(cache=True, nogil=True)
+def room_of(kinds, n):
+    """Return room for some kinds of sums of `n` rows, or of as many as are done at a time.
+
+    A wide load or store across two lines of cache costs twice, so each kind begins one.
+    """
+    rows = -(-min(n, ROWS) // WIDE) * WIDE
+    room = np.empty(kinds * rows + WIDE)
+    begin = (-(room.ctypes.data // 8)) % WIDE
+    return room[begin : begin + kinds * rows].reshape(kinds, rows)
+
+
+@nb.njit(cache=True, nogil=True)
 def fits_of(s, close, i, stop, length, fits, values):
     """Find the lines that end in rows from `i` to `stop`.
 
@@ -246,8 +273,13 @@ def fits_of(s, close, i, stop, length, fits, values):
     `values` is room for short ones.
     """
     if length <= SHORT:
-        lay(values, s["ring"], close, s[0]["at"], length, i, stop)
-        _short_fits(values, length, fits, stop - i)
+        if i < length - 1:
+            lay(values, s["ring"], close, s[0]["at"], length, i, stop)
+            _short_fits(values, length, fits, stop - i)
+        else:
+            # Read where they are: of what was just laid, wide loads at other places than the
+            # stores have to wait until it has reached the cache.
+            _short_fits(close[i - (length - 1) : stop], length, fits, stop - i)
         if stop == len(close):
             s[0]["at"] = keep(s["ring"], close, s[0]["at"], length)
             s[0]["count"] += stop
@@ -307,7 +339,7 @@ def _advance(s, close, i, run, length, fits, row):
     whole = len(fits) > 4
     for j in range(run):
         k = np.uint64(j)
-        here += _ONE
+        here += _1
         x = close[first + k] - level
         head += x
         square += x * x

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from workbench.kernels.smoothing import parts_of
+
 __all__ = [
     "CHANGE",
     "CMO",
@@ -139,30 +141,30 @@ def _four(close, begin, size, state, length, signed, out):
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _chunks(close, begin, size, gain, loss, length, signed, out):
-    """Take four chunks as one run would; return both means.
+def _chunks(close, begin, size, early, gain, loss, length, signed, out):
+    """Take four chunks; return how many of them are as one run's, and both means after those.
 
-    All but the first start early from a guess. Where the end of one is not, bit for bit, what
-    the next began with, the next is done again from there: the values are those of one run.
+    All but the first start `early` from a guess: from nothing, or from the means before the
+    first one if the same price came before both (see `smoothing` for why). Those that begin,
+    bit for bit, with what the one before ends with are as one run's.
     """
-    early = (EARLY * length // ANCHOR + 1) * ANCHOR
     state = np.zeros((4, 2))
     state[0, 0] = gain
     state[0, 1] = loss
     for c in range(1, 4):
         at = begin + c * size
         first = at - early
-        state[c] = _run(close, first, at, 0, close[first - 1], 0.0, 0.0, length, signed, out, False)
+        known = close[first - 1] == close[begin - 1]
+        state[c] = _run(
+            close, first, at, 0, close[first - 1], gain if known else 0.0, loss if known else 0.0,
+            length, signed, out, False,
+        )  # fmt: skip
     began = state.copy()
     _four(close, begin, size, state, length, signed, out)
     for c in range(1, 4):
         if state[c - 1, 0] != began[c, 0] or state[c - 1, 1] != began[c, 1]:
-            at = begin + c * size
-            state[c] = _run(
-                close, at, at + size, 0, close[at - 1], state[c - 1, 0], state[c - 1, 1],
-                length, signed, out, True,
-            )  # fmt: skip
-    return state[3, 0], state[3, 1]
+            return c, state[c - 1, 0], state[c - 1, 1]
+    return 4, state[3, 0], state[3, 1]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -174,13 +176,16 @@ def steady(s, close, begin, length, signed, out):
     loss = s[0]["loss"]
     n = len(close)
     i = begin
-    if n - i > 64 * ANCHOR and n - i > 16 * EARLY * length:
+    lead = (EARLY * length // ANCHOR + 1) * ANCHOR
+    if n - i > 64 * ANCHOR and n - i > 16 * lead:
         # To where the count is a multiple of ANCHOR, and one row at least: chunks look back.
-        i += ANCHOR - (count & (ANCHOR - 1))
+        i += ANCHOR - (count & (ANCHOR - 1)) + lead
         gain, loss = _run(close, begin, i, count, last, gain, loss, length, signed, out, True)
-        size = (n - i) // (4 * ANCHOR) * ANCHOR
-        gain, loss = _chunks(close, i, size, gain, loss, length, signed, out)
-        i += 4 * size
+        size, early = parts_of(n - i, lead, 4, False)
+        while size > 0:
+            done, gain, loss = _chunks(close, i, size, early, gain, loss, length, signed, out)
+            i += done * size
+            size, early = parts_of(n - i, lead, 4, done < 4)
         last = close[i - 1]
         count += i - begin
     gain, loss = _run(close, i, n, count, last, gain, loss, length, signed, out, True)

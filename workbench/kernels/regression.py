@@ -10,7 +10,7 @@ import math
 import numba as nb
 import numpy as np
 
-from workbench.kernels.lines import LINE, ROWS, SHORT, fits_of
+from workbench.kernels.lines import LINE, ROWS, SHORT, fits_of, room_of
 from workbench.kernels.window import keep, lay
 
 __all__ = ["LINE", "channel", "forecast", "linreg", "r_squared", "slope"]
@@ -56,7 +56,7 @@ def linreg(p, s, bars, out):
     close = bars.close
     n = len(close)
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
-    fits = np.empty((6, min(n, ROWS)))
+    fits = room_of(6, n)
     values = np.empty(length - 1 + min(n, ROWS) if length <= SHORT else 0)
     for i in range(0, n, ROWS):
         rows = min(n - i, ROWS)
@@ -88,7 +88,7 @@ def channel(p, s, bars, out):
     width = length - 1.0
     share = 1.0 / (max(1.0, length - 2.0) if kind == 1 else np.float64(length))
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
-    fits = np.empty((5, min(n, ROWS)))
+    fits = room_of(5, n)
     values = np.empty(length - 1 + min(n, ROWS) if length <= SHORT else 0)
     taken = 3 if kind == 2 else 4
     for i in range(0, n, ROWS):
@@ -183,27 +183,36 @@ def _add_four(values, old, new, weight, rise, fourth, line, row, rows):
 
 
 @nb.njit(cache=True, nogil=True)
+def _add_all(values, line, row, rows, length, rise):
+    """Add all pairs of the windows that lie in an array one after the other."""
+    last = length - 1
+    half = length // 2
+    k = 0
+    while k + 3 <= half:  # three are done faster with a fourth that weighs nothing
+        weight = rise * (0.5 * last - k)
+        fourth = weight - 3.0 * rise if k + 4 <= half else 0.0
+        _add_four(values, k, last - k, weight, rise, fourth, line, row, rows)
+        k += 4
+    while k < half:
+        _add_rises(values, k, last - k, rise * (0.5 * last - k), line, row, rows)
+        k += 1
+
+
+@nb.njit(cache=True, nogil=True)
 def _short_slopes(s, close, line, length, rise):
     """Write slopes of short windows: `rise` times all differences of pairs times their place."""
     n = len(close)
     place = s[0]["at"]
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
     values = np.empty(length - 1 + min(n, ROWS))
-    last = length - 1
-    half = length // 2
     for i in range(0, n, ROWS):
         rows = min(n - i, ROWS)
-        lay(values, s["ring"], close, place, length, i, i + rows)
         line[i : i + rows] = 0.0
-        k = 0
-        while k + 3 <= half:  # three are done faster with a fourth that weighs nothing
-            weight = rise * (0.5 * last - k)
-            fourth = weight - 3.0 * rise if k + 4 <= half else 0.0
-            _add_four(values, k, last - k, weight, rise, fourth, line, i, rows)
-            k += 4
-        while k < half:
-            _add_rises(values, k, last - k, rise * (0.5 * last - k), line, i, rows)
-            k += 1
+        if i < length - 1:
+            lay(values, s["ring"], close, place, length, i, i + rows)
+            _add_all(values, line, i, rows, length, rise)
+        else:  # read where they are, as in `lines`
+            _add_all(close[i - (length - 1) : i + rows], line, i, rows, length, rise)
     line[:waiting] = np.nan
     s[0]["at"] = keep(s["ring"], close, place, length)
     s[0]["count"] += n
@@ -230,7 +239,7 @@ def r_squared(p, s, bars, out):
     waiting = min(n, max(0, length - 1 - s[0]["count"]))
     across = length * (length * np.float64(length) - 1.0) / 12.0
     line = out.reshape(len(out))
-    fits = np.empty((4, min(n, ROWS)))  # what a line leaves is not asked for
+    fits = room_of(4, n)  # what a line leaves is not asked for
     values = np.empty(length - 1 + min(n, ROWS) if length <= SHORT else 0)
     for i in range(0, n, ROWS):
         stop = min(n, i + ROWS)

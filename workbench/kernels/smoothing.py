@@ -4,7 +4,12 @@ An exponential mean forgets: after enough rows, what it started from no longer c
 bit. Long columns are therefore cut into four parts that run side by side, the later three
 started a little before their first row from a guess. Where a part arrives at its first row with
 just the bits the part before ends with, its values are those of one loop over all rows;
-where it does not, it is done again from there. So the bits never depend on the cutting.
+where it does not, what is left from there is cut anew. So the bits never depend on the cutting.
+
+Prices that come again and again can hold a mean in one of several circles, a few last bits
+apart, for ever; which one, is decided by where it came from. So parts begin a whole number of
+likely periods after each other, and a part whose first guess falls on the price that was taken
+last starts from the true mean there: that is in the right circle if the series is in one.
 
 Every 64 rows by the count from the first, a mean is looked at. One that decays towards zero is
 set to zero below 1e-300: a processor takes many times longer over smaller numbers. One that
@@ -18,13 +23,17 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-__all__ = ["EMA", "STEP", "calm", "ema", "grown", "lead_of", "rma", "settled"]
+__all__ = ["EMA", "STEP", "calm", "ema", "grown", "lead_of", "parts_of", "rma", "settled"]
 
 EMA = [("count", "i8"), ("mean", "f8")]
 
 #: Rows between two looks for a mean that has decayed.
 STEP = 64
 
+#: Parts of long columns are whole multiples of so many rows, and so of most short periods.
+FOLD, MORE = 15 * STEP, 105 * STEP
+
+_ONE = np.uint64(1)
 _TINY = 1e-300
 
 
@@ -56,6 +65,21 @@ def lead_of(weight, stages):
     About 40 / weight rows until two means agree to a rounding, and as many until they meet.
     """
     return (int((60.0 + 40.0 * stages) / weight) // STEP + 1) * STEP
+
+
+@nb.njit(cache=True, nogil=True)
+def parts_of(rows, lead, parts, again):
+    """Return how long each of some parts is, and how many rows before it it starts; or zeros.
+
+    Zeros are for too few rows to cut. Both are whole steps, and if there are rows enough, whole
+    multiples of most short periods: of more of them `again`, when parts did not meet.
+    """
+    if rows <= 32 * lead:
+        return 0, 0
+    fold = MORE if again else FOLD
+    if rows <= 64 * fold:
+        fold = FOLD if rows > 64 * FOLD else STEP
+    return rows // (parts * fold) * fold, -(-lead // fold) * fold
 
 
 @nb.njit(cache=True, nogil=True)
@@ -93,12 +117,16 @@ def _smooth(s, close, line, need, weight):
         i += 1
     lead = lead_of(weight, 1)
     if n - i > 32 * lead:
-        start = i + (-count) % STEP
+        start = i + (-count) % STEP + lead  # by then a mean that circles is in its circle
         mean = _row_by_row(close, line, i, start, count, mean, weight)
-        part = (n - start) // (4 * STEP) * STEP
-        mean = _side_by_side(close, line, start, part, lead, mean, weight)
-        count += start + 4 * part - i
-        i = start + 4 * part
+        count += start - i
+        i = start
+    part, early = parts_of(n - i, lead, 4, False)
+    while part > 0:
+        done, mean = _side_by_side(close, line, i, part, early, mean, weight)
+        count += done * part
+        i += done * part
+        part, early = parts_of(n - i, lead, 4, done < 4)
     mean = _row_by_row(close, line, i, n, count, mean, weight)
     s[0]["count"] = count + n - i
     s[0]["mean"] = mean
@@ -121,7 +149,10 @@ def _row_by_row(close, line, i, stop, count, mean, weight):
 
 @nb.njit(cache=True, nogil=True)
 def _side_by_side(close, line, i, part, lead, mean, weight):
-    """Do four parts from row `i`, which begins a step; return the mean."""
+    """Do four parts from row `i`, which begins a step.
+
+    Return how many of them began where the one before ended, and the mean after those.
+    """
     # Indices without sign need no test for counting from the end.
     size = np.uint64(part)
     a = np.uint64(i)
@@ -131,19 +162,20 @@ def _side_by_side(close, line, i, part, lead, mean, weight):
     early = np.uint64(lead)
     mean_a = mean
     # A zero has no sign in a mean; adding one takes it from a guess.
-    mean_b = close[b - early] + 0.0
-    mean_c = close[c - early] + 0.0
-    mean_d = close[d - early] + 0.0
+    last = close[a - _ONE]
+    mean_b = mean if close[b - early - _ONE] == last else close[b - early] + 0.0
+    mean_c = mean if close[c - early - _ONE] == last else close[c - early] + 0.0
+    mean_d = mean if close[d - early - _ONE] == last else close[d - early] + 0.0
     for step in range(0, lead, STEP):
         for j in range(step, step + STEP):
             k = np.uint64(j)
             mean_b += (close[b - early + k] - mean_b) * weight
             mean_c += (close[c - early + k] - mean_c) * weight
             mean_d += (close[d - early + k] - mean_d) * weight
-        last = np.uint64(step + STEP - 1)
-        mean_b = settled(mean_b, close[b - early + last], weight)
-        mean_c = settled(mean_c, close[c - early + last], weight)
-        mean_d = settled(mean_d, close[d - early + last], weight)
+        end = np.uint64(step + STEP - 1)
+        mean_b = settled(mean_b, close[b - early + end], weight)
+        mean_c = settled(mean_c, close[c - early + end], weight)
+        mean_d = settled(mean_d, close[d - early + end], weight)
     begun_b, begun_c, begun_d = mean_b, mean_c, mean_d
     for step in range(0, part, STEP):
         for j in range(step, step + STEP):
@@ -156,15 +188,15 @@ def _side_by_side(close, line, i, part, lead, mean, weight):
             line[c + k] = mean_c
             mean_d += (close[d + k] - mean_d) * weight
             line[d + k] = mean_d
-        last = np.uint64(step + STEP - 1)
-        mean_a = settled(mean_a, close[a + last], weight)
-        mean_b = settled(mean_b, close[b + last], weight)
-        mean_c = settled(mean_c, close[c + last], weight)
-        mean_d = settled(mean_d, close[d + last], weight)
+        end = np.uint64(step + STEP - 1)
+        mean_a = settled(mean_a, close[a + end], weight)
+        mean_b = settled(mean_b, close[b + end], weight)
+        mean_c = settled(mean_c, close[c + end], weight)
+        mean_d = settled(mean_d, close[d + end], weight)
     if mean_a != begun_b:
-        mean_b = _row_by_row(close, line, i + part, i + 2 * part, 0, mean_a, weight)
+        return 1, mean_a
     if mean_b != begun_c:
-        mean_c = _row_by_row(close, line, i + 2 * part, i + 3 * part, 0, mean_b, weight)
+        return 2, mean_b
     if mean_c != begun_d:
-        mean_d = _row_by_row(close, line, i + 3 * part, i + 4 * part, 0, mean_c, weight)
-    return mean_d
+        return 3, mean_c
+    return 4, mean_d
