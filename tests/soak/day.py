@@ -54,7 +54,7 @@ def main() -> int:
         path = Path(folder) / "day.db"
         with connect(
             "sim", simulator=simulator, store=path, reconnect="patient", silence_seconds=12.0,
-            silence_check_seconds=0.2, heartbeat_seconds=2.0, max_price_deviation=0.0,
+            silence_check_seconds=0.2, heartbeat_seconds=10.0, max_price_deviation=0.0,
         ) as feed:  # fmt: skip
             feed.subscribe(simulator.symbols, ["1s", "1m", "5m"], channels=("trade",))
             feed.wait(timeout=60)

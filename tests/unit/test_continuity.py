@@ -91,6 +91,39 @@ def test_a_series_is_received_from_the_first_data_on(f: Fixture) -> None:
     assert f.it.subscribed("massive", "crypto", TOPICS) == []
 
 
+def test_first_data_that_were_reported_late_prove_nothing(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.clock.advance(100)
+    f.data(delay=90)
+    assert f.states() == [("doubt", 10, float("inf"))]
+    f.clock.advance(10)
+    f.data(delay=0.5)
+    f.clock.advance(10)
+    f.it.tick()
+    f.it.tick()
+    assert f.states() == [
+        ("doubt", 10, 99.5),
+        ("received", 99.5, 107.5),
+        ("doubt", 107.5, float("inf")),
+    ]
+    assert next(part.ready for part in f.ledger.intervals(TRADES)) < OPEN, "it can be fetched"
+
+
+def test_a_late_report_after_a_loss_does_not_shorten_it(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data()
+    f.clock.advance(50)
+    f.data()
+    f.it.tick()
+    f.it.tick()
+    f.clock.advance(1)
+    f.it.lost("crypto", "cut")
+    f.clock.advance(20)
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data(delay=60)
+    assert f.states() == [("received", 0, 48), ("doubt", 48, 71), ("doubt", 71, float("inf"))]
+
+
 def test_a_quiet_market_is_received_after_some_seconds(f: Fixture) -> None:
     f.it.subscribed("massive", "crypto", TOPICS)
     f.clock.advance(2.9)

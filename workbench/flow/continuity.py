@@ -25,6 +25,11 @@ _MARGIN = 2 * _SECOND
 _BAR_MARGIN = 10 * _SECOND
 #: No provider's clock is further ahead of ours than this; what seems so is a bad time.
 _AHEAD = 2 * _SECOND
+#: First data that tell of a time so long before what the next data tell were reported late.
+_LATE = _SECOND
+#: So often the time at which a connection began is corrected; a market played faster than in
+#: real time moves on all the time.
+_CORRECTIONS = 3
 _NEVER = -(1 << 62)
 #: Refusals that lose nothing of a series we know.
 _HARMLESS = frozenset({"unknown-event"})
@@ -52,6 +57,9 @@ class _Market:
     waiting: set[Series] = field(default_factory=set)  # subscribed to, without data so far
     waits: float = 0.0  # since when, monotonic seconds
     gone: set[Series] = field(default_factory=set)  # lost, and not received again so far
+    young: list[Series] = field(default_factory=list)  # those that began last
+    begun: int = 0  # since when they are taken for received, in market time
+    corrected: int = 0  # how often that was put later
 
 
 class Continuity:
@@ -128,11 +136,11 @@ class Continuity:
         shift = int((rows["time"] - received).max())
         if shift > _AHEAD:
             return
+        known, of.shift = of.shift, max(of.shift, shift)
         if of.waiting:  # the first data of a connection tell what time it is in the market
-            of.shift = shift
             self._begin(market, of)
-        elif shift > of.shift:
-            of.shift = shift
+        elif of.shift - known >= _LATE and known != _NEVER and of.corrected < _CORRECTIONS:
+            self._correct(of, of.shift - known)
 
     def subscribed(self, source: str, market: str, topics: Iterable[Topic]) -> list[Series]:
         """Take note that topics are being sent from now on; return those that were not.
@@ -155,7 +163,16 @@ class Continuity:
         self._say(lambda: self.ledger.live(new, at, connection=name))
         of.series = of.series | set(new)
         of.gone -= of.series
+        of.young, of.begun, of.corrected = new, at, 0
         self._on_live(new, at)
+
+    def _correct(self, of: _Market, rise: int) -> None:
+        """Doubt what was taken for received because the first data were reported late."""
+        young = [one for one in of.young if one in of.series]
+        if young:
+            self.doubted(young, of.begun, of.begun + rise, "first data were late")
+        of.begun += rise
+        of.corrected += 1
 
     def lost(self, market: str, why: str) -> int:
         """Take note that the connection of a market is gone; return how many series it had."""
