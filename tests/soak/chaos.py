@@ -35,9 +35,10 @@ SYMBOLS = (
 #: Its history is refused all the time: what is lost of it has to be declared missing.
 LOST = "LINK-USD"
 TIMEFRAMES = ("1s", "1m", "5m")
-#: From both ends of what is declared missing, ns; within, something must have been lost. What
-#: cannot be read makes some seconds doubtful, though it may have held nothing.
-_SURE = 5 * 10**9
+#: Another symbol of the same connection, whose history can be had.
+PEER = "BTC-USD"
+#: What is doubted of one symbol only, for an event that cannot be read, is at most so long, ns.
+_OWN = 5 * 10**9
 #: Every kind of fault that a client can recover from. Left out are those that no client can
 #: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
 FAULTS = (
@@ -87,8 +88,8 @@ class Verdict:
     open_holes : int
         Ranges still in doubt, or given up though they could be had.
     declared, overdeclared : int
-        Ranges given up of the symbol whose history is refused, and those of them in whose
-        middle the provider has trades, and all of them came.
+        Ranges given up of the symbol whose history is refused, and parts of them that did not
+        have to be fetched of another symbol of the same connection.
     errors : Counter
         What raised inside the feed.
     left : list of str
@@ -304,8 +305,9 @@ def _judge(
         if one.state == "missing" and symbol == LOST:
             verdict.declared += within
             if within and series.kind == "trade":
-                inner = _inside(known, one.start + _SURE, one.end - _SURE)
-                verdict.overdeclared += bool(inner) and inner <= set(ours)
+                more = _beyond(one, store.intervals(PEER))
+                verdict.overdeclared += len(more)
+                verdict.note(symbol, "declared too much", more, marks, start)
         elif one.state == "missing" or (one.state == "doubt" and one.ready != OPEN):
             verdict.open_holes += within
             verdict.note(symbol, f"open {series}", [one.start] * within, marks, start)
@@ -326,8 +328,17 @@ def _late_in(
     )
 
 
-def _inside(rows: set[tuple[int, int]], start: int, end: int) -> set[tuple[int, int]]:
-    return {row for row in rows if start <= row[0] * 10**6 < end}
+def _beyond(one: Interval, marks: list[tuple[Series, Interval]]) -> list[int]:
+    """Return where long parts of an interval begin that were not fetched of another symbol."""
+    begins, reached = [], one.start
+    for series, other in marks:
+        fetched = series.kind == "trade" and other.learned == "fetch gap fill"
+        if not fetched or other.end <= reached or other.start >= one.end:
+            continue
+        if other.start - reached > _OWN:
+            begins.append(reached)
+        reached = other.end
+    return [*begins, reached] if one.end - reached > _OWN else begins
 
 
 def _judge_provider(
