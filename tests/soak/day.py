@@ -22,7 +22,8 @@ from workbench.sim.recording import RecordedMarket
 from workbench.sim.run import start_simulator
 from workbench.store.store import open_store
 
-_MINUTE = 60 * 10**9
+#: Length of the longest bars that are compared, ns: none may reach beyond what is judged.
+_LONGEST = 300 * 10**9
 #: Faults that shift times mean fifty times as much here.
 _LEFT_OUT = ("skew", "late", "stall", "rest-slow")
 #: At the end of the recording nothing goes wrong for so long, in seconds: once a provider tells
@@ -81,7 +82,7 @@ def main() -> int:
             struck, errors = Counter(simulator.faults.counts()), Counter(feed.health.errors)
         with open_store(path, mode="ro") as store:
             for symbol in simulator.symbols:
-                truth, end = simulator.trades(symbol), until // _MINUTE * _MINUTE - _MINUTE
+                truth, end = simulator.trades(symbol), until // _LONGEST * _LONGEST
                 whole = len(truth)
                 truth = truth[truth["time"] < end]
                 bad += len(truth) < 0.5 * whole
