@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -301,8 +302,48 @@ def compute_columns(
         out = np.empty((n, width))
     elif out.shape != (n, width) or out.dtype != np.float64 or not out.flags.c_contiguous:
         raise ConfigError(f"{indicator!r}: out must be a float64 array of shape {(n, width)}")
-    _fill(indicator, _record(indicator), _state(indicator), given, out, finite=finite)
+    prepared, state = _prepared(indicator), _state(indicator)
+    known = out.flags.carray and all(map(_usual, given))
+    if known and (finite or all(map(all_finite, _floats(given)))):
+        prepared.fill(state, given, out)
+    else:
+        _fill(indicator, prepared.p, state, given, out, finite=finite)
     return out
+
+
+class _Prepared:
+    """The parameters of an indicator as its kernel reads them, and that kernel's own entry.
+
+    To find the entry by the types of its arguments takes longer than a short kernel.
+    """
+
+    __slots__ = ("_call", "_spec", "p")
+
+    def __init__(self, indicator: Indicator) -> None:
+        self.p = _record(indicator)
+        self._spec = indicator.spec
+        self._call: Callable[..., Any] | None = None
+
+    def fill(self, state: Rows, given: Columns, out: Values) -> None:
+        arguments = (self.p, state, bars_type(self._spec.inputs)(*given), out)
+        if self._call is None:
+            self._call = entry(self._spec.kernel, *arguments)
+        self._call(*arguments)
+
+
+@lru_cache(maxsize=256)
+def _prepared(indicator: Indicator) -> _Prepared:
+    return _Prepared(indicator)
+
+
+def _usual(column: npt.NDArray[Any]) -> bool:
+    """Tell whether a column is of the one kind that compiled entries take."""
+    flags = column.flags
+    return flags.c_contiguous and flags.aligned and not flags.writeable
+
+
+def _floats(given: Columns) -> list[npt.NDArray[Any]]:
+    return [column for column in given if column.dtype == np.float64]
 
 
 def _plain(values: Any, name: str) -> npt.NDArray[Any]:
@@ -331,7 +372,7 @@ def _fill(
 ) -> None:
     """Run a kernel over columns, passing over rows with a value that is not finite."""
     spec = indicator.spec
-    floats = [column for column in part if column.dtype == np.float64]
+    floats = _floats(part)
     bars = bars_type(spec.inputs)
     if finite or all(map(all_finite, floats)):
         spec.kernel(p, s, bars(*part), out)
