@@ -19,6 +19,7 @@ _LASTING = (
     "pydevd",
     "Tornado",
     "tqdm_monitor",
+    "Dask-Offload",
     "IPython",
     "QueueManager",
     "ThreadPoolExecutor-",

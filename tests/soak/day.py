@@ -18,6 +18,7 @@ from tests.soak.chaos import FAULTS
 from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import US_EQUITIES, marked
 from workbench.feeds import connect
+from workbench.net.reconnect import PATIENT
 from workbench.sim.recording import RecordedMarket
 from workbench.sim.run import start_simulator
 from workbench.store.store import open_store
@@ -29,6 +30,8 @@ _LEFT_OUT = ("skew", "late", "stall", "rest-slow")
 #: At the end of the recording nothing goes wrong for so long, in seconds: once a provider tells
 #: nothing more, nobody can know whether a silent market or a loss is heard.
 _CALM = 45.0
+#: So many lost connections in a row.
+_BREAKS = 4
 
 
 def main() -> int:
@@ -61,12 +64,20 @@ def main() -> int:
             feed.wait(timeout=60)
             first = process.memory_info().rss
             with tqdm(desc="day", unit="fault") as bar:
+                breaks, well = 0, True
                 while simulator.position < calm:
                     # One that strikes while the one before is being mended would only make the
                     # feed wait longer and longer.
-                    if feed.health.state != "connected":
-                        time.sleep(0.05)
+                    was, well = well, feed.health.state == "connected"
+                    breaks += was and not well
+                    if not well:
+                        time.sleep(0.02)
                         continue
+                    if breaks >= _BREAKS:
+                        # After ten in a row a feed gives up; one that holds for a while is new.
+                        simulator.faults.clear()
+                        time.sleep(1.2 * PATIENT.settled)
+                        breaks = 0
                     name, _, rest = dice.choice(faults).partition(":")
                     parts = dict(part.split("=") for part in rest.split(",") if part)
                     values = {k: int(v) if v.isdigit() else v for k, v in parts.items()}
