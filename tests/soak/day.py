@@ -93,8 +93,10 @@ def main() -> int:
             struck, errors = Counter(simulator.faults.counts()), Counter(feed.health.errors)
         with open_store(path, mode="ro") as store:
             for symbol in simulator.symbols:
-                truth, end = simulator.trades(symbol), until // _LONGEST * _LONGEST
+                truth = simulator.trades(symbol)
                 whole = len(truth)
+                # The bars of its last trades still form: nothing later tells that they are over.
+                end = min(until, int(truth["time"][-1])) // _LONGEST * _LONGEST
                 truth = truth[truth["time"] < end]
                 bad += len(truth) < 0.5 * whole
                 theirs = Counter((truth["time"] // 10**6).tolist())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -75,6 +77,19 @@ for _ in range(6):
     times = sorted(int(line) for one in running for line in one.communicate(timeout=60)[0].split())
     assert len(times) == 12
     assert all(times[i + 4] - times[i] >= 0.5e9 for i in range(len(times) - 4))
+
+
+def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    start = Barrier(8)
+
+    def opened(path: Path) -> int:
+        start.wait(30)
+        return SharedLimit(path, "me", 8).taken()
+
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(40):
+            path = tmp_path / f"limits-{turn}.db"
+            assert len(set(pool.map(opened, [path] * 8))) == 8
 
 
 def test_a_process_that_died_in_mid_request_costs_one_place_for_one_window(tmp_path: Path) -> None:

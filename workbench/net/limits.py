@@ -125,9 +125,11 @@ class SharedLimit:
         self._clock = clock or SystemClock()
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._opened() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # Waits for others, as a change of the journal's mode would not.
+            connection.execute("BEGIN IMMEDIATE")
             for statement in _TABLES:
                 connection.execute(statement)
+            connection.execute("COMMIT")
 
     def __repr__(self) -> str:
         return f"SharedLimit({self.per_minute} in {self._window / _NS:.4g} s)"
