@@ -235,3 +235,12 @@ def test_bars_types_are_found_again_by_name() -> None:
     made = bars_type(("close", "volume"))
     assert made is bars_type(("close", "volume"))
     assert made.__module__ == "workbench.kernels.columns"
+
+
+def test_one_indicator_takes_whole_numbers_and_floats_in_turn() -> None:
+    times = pd.date_range("2025-01-01", periods=4, freq="1min", tz="UTC", name="time")
+    frame = pd.DataFrame({"close": [1.0, 2.0, 3.0, 4.0]}, index=times)
+    mean = sma(2, of="time")  # whole numbers in a table, any in a plain column
+    for _ in range(2):
+        assert mean.over(frame).tolist()[1:] == (times[1:].as_unit("ns").asi8 - 3e10).tolist()
+        assert mean.values([1.0, 2.0, 3.0, 4.0])[1:, 0].tolist() == [1.5, 2.5, 3.5]

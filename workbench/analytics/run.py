@@ -304,7 +304,7 @@ def compute_columns(
         raise ConfigError(f"{indicator!r}: out must be a float64 array of shape {(n, width)}")
     prepared, state = _prepared(indicator), _state(indicator)
     known = out.flags.carray and all(map(_usual, given))
-    if known and (finite or all(map(all_finite, _floats(given)))):
+    if known and prepared.takes(given) and (finite or all(map(all_finite, _floats(given)))):
         prepared.fill(state, given, out)
     else:
         _fill(indicator, prepared.p, state, given, out, finite=finite)
@@ -317,12 +317,19 @@ class _Prepared:
     To find the entry by the types of its arguments takes longer than a short kernel.
     """
 
-    __slots__ = ("_call", "_spec", "p")
+    __slots__ = ("_call", "_dtypes", "_spec", "p")
 
     def __init__(self, indicator: Indicator) -> None:
         self.p = _record(indicator)
         self._spec = indicator.spec
         self._call: Callable[..., Any] | None = None
+        self._dtypes: list[np.dtype[Any]] = []
+
+    def takes(self, given: Columns) -> bool:
+        """Tell whether columns are of the types that the entry is for; the first decide."""
+        dtypes = [column.dtype for column in given]
+        self._dtypes = self._dtypes or dtypes
+        return dtypes == self._dtypes
 
     def fill(self, state: Rows, given: Columns, out: Values) -> None:
         arguments = (self.p, state, bars_type(self._spec.inputs)(*given), out)
