@@ -48,7 +48,7 @@ def record(
             feed.subscribe(symbols, timeframe or ["1m"])
             console.print(f"recording {', '.join(feed.symbols())} on {path}")
             _until(duration, every, lambda: console.print(statistics(feed)))
-            console.print(statistics(feed))
+        console.print(statistics(feed))  # once nothing more comes: what is told is what is kept
 
 
 def _until(duration: float, every: float, report: Callable[[], None]) -> None:
