@@ -120,7 +120,7 @@ def test_record_then_replay(start: Callable[..., subprocess.Popen[str]], tmp_pat
     assert text.count("messages per second") >= 2
     states = re.findall(r"state\s+│\s+(\w+)", text)
     assert states[-1] == "closed", "what is told last is told of all that was received"
-    assert set(states[:-1]) == {"live"}
+    assert len(states) > 2 and "closed" not in states[:-1]
     assert TapeReader(tape).frames > 0
     with open_store(tmp_path / "data" / "market.db", mode="ro") as store:
         kept = len(store.trades("BTC-USD")) + len(store.trades("AAPL"))
