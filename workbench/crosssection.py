@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from workbench.analytics.configured import Indicator
 from workbench.analytics.inputs import check_order, columns
-from workbench.analytics.run import Ready, Values
+from workbench.analytics.ready import Values
 from workbench.errors import ConfigError
 from workbench.kernels.dispatch import all_finite
 from workbench.records import Rows
@@ -92,7 +92,7 @@ class _Plan(threading.local):
     """
 
     def __init__(self, indicators: Sequence[Indicator]) -> None:
-        self._ready = [Ready(indicator) for indicator in indicators]
+        self._ready = [indicator.ready for indicator in indicators]
         self._names = list(dict.fromkeys(name for i in indicators for name in i.inputs))
         self._reads = [[self._names.index(n) for n in i.inputs] for i in indicators]
         self._keys = pd.Index([key for i in indicators for key in i.keys])

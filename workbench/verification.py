@@ -13,7 +13,6 @@ import pandas as pd
 
 from workbench.analytics.catalogue import CATALOGUE, find
 from workbench.analytics.configured import Indicator
-from workbench.analytics.run import compute
 from workbench.bars.batchbars import time_bars
 from workbench.bars.eventbars import EventBars, event_bars
 from workbench.bars.kinds import BarKind, bar_kind
@@ -310,7 +309,7 @@ def _batch(
             name = f"{symbol} {tf}"
             bars = newest(time_bars(own, tf))
             found.bars[name] = bars
-            columns = [compute(indicator, bars, symbol) for indicator in indicators]
+            columns = [indicator.ready.table(bars, symbol) for indicator in indicators]
             found.values[name] = np.hstack(columns) if columns else np.empty((len(bars), 0))
             for rule in rules:
                 run = RuleRun(rule, symbol, tf.name)

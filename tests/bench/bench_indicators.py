@@ -1,15 +1,18 @@
 """Indicators: over a million bars beside TA-Lib, one bar at a time, and what compiling costs.
 
 Batch: each indicator makes its own output, as TA-Lib does, with the same parameters on the same
-walk; rounds alternate, medians are compared. Where an indicator gives several outputs, TA-Lib is
-called as often as it takes to get those it has. Outputs of more than 32 MB are written to room
-that was there before, since the C library hands pieces of that size back to the system at once:
-each call would wait for fresh pages, while TA-Lib's columns come from memory that is kept;
-"fresh" is the ratio with such pages. "apart" is the largest difference, relative to
-the value or to a thousandth of the values' range if that is more; MFI's is of bars whose typical
-price differs from the last one's in the last bit only, which counts as a rise, a fall or neither.
-Other libraries are printed beside where they are installed. Live: one bar of one series through
-twelve indicators.
+columns. Every round takes all indicators, ours and TA-Lib's in turn, so that a slow moment of the
+machine is no single indicator's; medians are compared. Where columns begin within a page of
+memory is up to the allocator, and a store that lies just ahead of a load, counted within their
+pages, costs the shortest loops up to half their time: the columns are moved each round. Where an
+indicator gives several outputs, TA-Lib is called as often as it takes to get those it has.
+Outputs of more than 32 MB are written to room that was there before, since the C library hands
+pieces of that size back to the system at once: each call would wait for fresh pages, while
+TA-Lib's columns come from memory that is kept; "fresh" is the ratio with such pages. "apart" is
+the largest difference, relative to the value or to a thousandth of the values' range if that is
+more; MFI's is of bars whose typical price differs from the last one's in the last bit only, which
+counts as a rise, a fall or neither. Other libraries are printed beside where they are installed.
+Live: one bar of one series through twelve indicators.
 
 Arguments: ``--only sma,ema`` for some, ``--rows 100000``, ``--rounds 15``, ``--part batch``,
 ``--part live``, ``--part peers``, ``--part compile``.
@@ -26,8 +29,9 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns, process_time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +39,7 @@ import numpy.typing as npt
 import pandas as pd
 import talib
 from talib import stream
+from tqdm import trange
 
 from workbench.analytics import CATALOGUE, Indicator, Runs, indicator
 from workbench.analytics.inputs import columns
@@ -108,6 +113,8 @@ TALIB: dict[str, Callable[[Any], tuple[Column, ...]]] = {
 }
 #: Bytes up to which the C library may keep a piece of memory that is let go of.
 KEPT = 32 << 20
+#: Outputs that an indicator has at most.
+MOST = max(len(spec.outputs) for spec in CATALOGUE.values())
 PARTS = ("batch", "live", "panel", "peers", "compile")
 
 
@@ -161,34 +168,92 @@ def apart(ours: Column, theirs: tuple[Column, ...]) -> float:
     return worst
 
 
+class Moved:
+    """Columns that both sides read, at another place of their pages each round."""
+
+    PAGE = 4096
+
+    def __init__(self, rows: Rows, names: list[str]) -> None:
+        self._rng = np.random.default_rng(3)
+        found = columns(rows, names, "UTC", "the bars")
+        self._kept = dict(zip(names, found, strict=True))
+        self._rooms = {
+            n: np.empty(c.nbytes + 2 * self.PAGE, np.uint8) for n, c in self._kept.items()
+        }
+        self.bars = SimpleNamespace()
+
+    def move(self) -> None:
+        """Copy each column to a new place, a multiple of 16 bytes as an allocator gives."""
+        for name, column in self._kept.items():
+            room = self._rooms[name]
+            begin = -room.ctypes.data % self.PAGE + 16 * int(self._rng.integers(self.PAGE // 16))
+            placed = room[begin : begin + column.nbytes].view(column.dtype)
+            placed[...] = column
+            placed.flags.writeable = False
+            setattr(self.bars, name, placed)
+
+    def of(self, names: Sequence[str]) -> list[Any]:
+        return [getattr(self.bars, name) for name in names]
+
+
+class Contest:
+    """One indicator, ours and TA-Lib's."""
+
+    def __init__(self, name: str, moved: Moved, room: Column) -> None:
+        self.name = name
+        chosen = indicator(name)
+        size = (len(room) // MOST, len(chosen.spec.outputs))
+        out = room[: size[0] * size[1]].reshape(size)
+        # TA-Lib does not look for NaN in what it is given; nor do we where the caller promises.
+        own: Work = lambda: chosen.values(*moved.of(chosen.inputs), finite=True)  # noqa: E731
+        self.works: dict[str, Work] = {"ours": own}
+        if out.nbytes > KEPT:
+            self.works["fresh"] = own
+            self.works["ours"] = lambda: chosen.values(
+                *moved.of(chosen.inputs), out=out, finite=True
+            )
+        if name in TALIB:
+            self.works["talib"] = lambda: TALIB[name](moved.bars)
+        self.spent: dict[str, list[float]] = {work: [] for work in self.works}
+
+    def round(self, turn: int) -> None:
+        for work in sorted(self.works, reverse=bool(turn % 2)):
+            begin = process_time()
+            self.works[work]()
+            self.spent[work].append(process_time() - begin)
+
+    def line(self, count: int) -> tuple[str, float | None]:
+        """Return the line to print, and TA-Lib's time over ours."""
+        spent = {work: statistics.median(times[1:]) for work, times in self.spent.items()}
+        line = f"  {self.name:<16}{spent['ours'] / count * 1e9:8.2f}"
+        if "talib" not in spent:
+            return line, None
+        ratio = spent["talib"] / spent["ours"]
+        difference = apart(self.works["ours"](), self.works["talib"]())
+        line += f"  TA-Lib {spent['talib'] / count * 1e9:8.2f}  ratio {ratio:5.2f}"
+        line += f"  apart {difference:.0e}"
+        if "fresh" in spent:
+            line += f"  fresh {spent['talib'] / spent['fresh']:.2f}"
+        return line, ratio
+
+
 def batch(names: list[str], count: int, rounds: int) -> None:
-    bars = Bars(count)
-    rows = bars.rows()
+    rows = Bars(count).rows()
+    wanted = {name for chosen in map(indicator, names) for name in chosen.inputs}
+    moved = Moved(rows, sorted(wanted | {"open", "high", "low", "close", "volume"}))
+    del rows
+    room = np.empty(count * MOST)
+    contests = [Contest(name, moved, room) for name in names]
+    for turn in trange(rounds + 1, unit="round", leave=False, disable=None):
+        moved.move()
+        for contest in contests:
+            contest.round(turn)
     ratios: dict[str, float] = {}
     print(f"Batch, {count:,} bars: ns a bar; ratio is TA-Lib's time over ours")
-    for name in names:
-        chosen = indicator(name)
-        given = columns(rows, chosen.inputs, "UTC", name)
-        # TA-Lib does not look for NaN in what it is given; nor do we where the caller promises.
-        works: dict[str, Work] = {"ours": lambda c=chosen, g=given: c.values(*g, finite=True)}  # type: ignore[misc]
-        theirs = TALIB.get(name)
-        room = np.empty((count, len(chosen.spec.outputs)))
-        if room.nbytes > KEPT:
-            works["fresh"] = works["ours"]
-            works["ours"] = lambda c=chosen, g=given, r=room: c.values(*g, out=r, finite=True)  # type: ignore[misc]
-        del room
-        if theirs is not None:
-            works["talib"] = lambda t=theirs: t(bars)  # type: ignore[misc]
-        works["ours"]()
-        spent = alternate(works, rounds)
-        line = f"  {name:<16}{spent['ours'] / count * 1e9:8.2f}"
-        if theirs is not None:
-            ratios[name] = spent["talib"] / spent["ours"]
-            difference = apart(works["ours"](), theirs(bars))
-            line += f"  TA-Lib {spent['talib'] / count * 1e9:8.2f}  ratio {ratios[name]:5.2f}"
-            line += f"  apart {difference:.0e}"
-            if "fresh" in spent:
-                line += f"  fresh {spent['talib'] / spent['fresh']:.2f}"
+    for contest in contests:
+        line, ratio = contest.line(count)
+        if ratio is not None:
+            ratios[contest.name] = ratio
         print(line, flush=True)
     if ratios:
         mean = statistics.geometric_mean(ratios.values())
@@ -408,7 +473,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--part", choices=PARTS)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")  # of the peers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 
 from workbench.analytics.inputs import check_order
 from workbench.analytics.parameters import Choice, Value, read, shown
-from workbench.analytics.run import Run, compute
+from workbench.analytics.ready import Ready
+from workbench.analytics.run import Run
 from workbench.analytics.spec import Spec
 from workbench.errors import ConfigError
 from workbench.records import Rows
@@ -145,6 +147,14 @@ class Indicator:
     def __hash__(self) -> int:
         return hash(self.keys)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "ready"}
+
+    @cached_property
+    def ready(self) -> Ready:
+        """Its kernel and parameters made ready for whole series; kept."""
+        return Ready(self)
+
     def start(self, symbol: str = "") -> Run:
         """Return a run over the bars of a symbol, from its first bar."""
         return Run(self, symbol)
@@ -176,7 +186,7 @@ class Indicator:
             raise ConfigError(
                 f"{self!r} needs at least {self.warmup + 1} bars for a value, not {len(bars)}"
             )
-        values = compute(self, bars, symbol)
+        values = self.ready.table(bars, symbol)
         index = bars.index if isinstance(bars, pd.DataFrame) else _time_index(bars)
         if len(self.keys) == 1:
             return pd.Series(values[:, 0], index=index, name=self.keys[0])
@@ -207,14 +217,14 @@ class Indicator:
         >>> sma(2).values([1.0, 2.0, 4.0])[:, 0].tolist()
         [nan, 1.5, 3.0]
         """
-        if len(columns) != len(self.inputs):
+        if len(columns) != len(self.spec.inputs):
             names = ", ".join(self.inputs)
             raise ConfigError(f"{self!r} takes {len(self.inputs)} columns: {names}")
-        return compute(self, columns, out=out, finite=finite)
+        return self.ready.plain(columns, out, finite=finite)
 
     def prepare(self) -> None:
         """Compile its kernel, or load it from the cache, before data come."""
-        compute(self, [[0.0, 0.0]] * len(self.inputs))
+        self.values(*[[0.0, 0.0]] * len(self.inputs))
 
 
 def _time_index(bars: Rows) -> pd.DatetimeIndex:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.analytics.inputs import WHOLE, columns, row
-from workbench.errors import ConfigError
+from workbench.analytics.ready import Columns, Values, fill_finite, packed, state_of
 from workbench.kernels.columns import bars_type
-from workbench.kernels.dispatch import all_finite, bound, entry
+from workbench.kernels.dispatch import all_finite, bound
 from workbench.records import Rows
 from workbench.sessions import timezone
 
 if TYPE_CHECKING:
     from workbench.analytics.configured import Indicator
 
-__all__ = ["Columns", "Ready", "Run", "Runs", "Values", "compute", "compute_columns"]
-
-Values = npt.NDArray[np.float64]
-Columns = Sequence[npt.NDArray[Any]]
+__all__ = ["Run", "Runs"]
 
 
 class Run:
@@ -51,7 +47,7 @@ class Run:
         self.count = 0
         self._most = 0  # bars taken before the last step back
         self._zone = timezone(symbol) if symbol else "UTC"
-        self._p, self._s = _record(indicator), _state(indicator)
+        self._p, self._s = packed(indicator), state_of(indicator)
         self._ahead = self._s.copy()
         self._checkpoints: list[tuple[int, Rows]] = [(0, self._s.copy())]
 
@@ -75,7 +71,7 @@ class Run:
             step = min(step, left)
             part = [column[start : start + step] for column in given]
             some = out[start : start + step]
-            _fill(self.indicator, self._p, self._s, part, some, finite=finite)
+            fill_finite(self.indicator, self._p, self._s, part, some, finite=finite)
             self.passed(step)
             start += step
         return out
@@ -114,7 +110,7 @@ class Run:
         """Return the values that bars to come would have, one after the other, as a peek."""
         out = np.empty((len(bars), len(self.indicator.spec.outputs)))
         self.look()
-        _fill(self.indicator, self._p, self._ahead, self._read(bars), out)
+        fill_finite(self.indicator, self._p, self._ahead, self._read(bars), out)
         return out
 
     def reach(self, count: int) -> int:
@@ -236,159 +232,3 @@ class Runs:
             cell[0] = value
             good = good and value - value == 0.0
         return good
-
-
-class Ready:
-    """An indicator made ready to be run over many series, each from a fresh state.
-
-    Parameters
-    ----------
-    indicator : Indicator
-
-    Attributes
-    ----------
-    width : int
-        Outputs.
-    """
-
-    def __init__(self, indicator: Indicator) -> None:
-        spec = indicator.spec
-        self.indicator = indicator
-        self.width = len(spec.outputs)
-        self._bars = bars_type(spec.inputs)
-        self._p, self._s = _record(indicator), _state(indicator)
-        self._bytes = self._s.view(np.uint8)
-        self._call: Callable[..., Any] | None = None
-
-    def fill(self, given: Columns, out: Values, *, finite: bool) -> None:
-        """Write the values over columns, as `inputs.columns` gives them, to `out`."""
-        self._bytes.fill(0)
-        if not finite:
-            _fill(self.indicator, self._p, self._s, given, out)
-            return
-        arguments = (self._p, self._s, self._bars(*given), out)
-        if self._call is None:
-            self._call = entry(self.indicator.spec.kernel, *arguments)
-        self._call(*arguments)
-
-
-def compute(
-    indicator: Indicator,
-    bars: pd.DataFrame | Rows | Sequence[Any],
-    symbol: str = "",
-    out: Values | None = None,
-    *,
-    finite: bool = False,
-) -> Values:
-    """Return the values of an indicator over bars or plain columns, from a fresh state."""
-    if isinstance(bars, pd.DataFrame | np.ndarray):
-        zone = timezone(symbol) if symbol else "UTC"
-        given: Columns = columns(bars, indicator.inputs, zone, indicator.spec.name)
-    else:
-        given = [_plain(c, n) for c, n in zip(bars, indicator.spec.inputs, strict=True)]
-    return compute_columns(indicator, given, out, finite=finite)
-
-
-def compute_columns(
-    indicator: Indicator, given: Columns, out: Values | None, *, finite: bool = False
-) -> Values:
-    """Return the values of an indicator over columns as `inputs.columns` gives them."""
-    n = len(given[0])
-    if any(column.shape != (n,) for column in given):
-        shapes = ", ".join(str(column.shape) for column in given)
-        raise ConfigError(f"{indicator!r}: the columns have shapes {shapes}; one is wanted for all")
-    width = len(indicator.spec.outputs)
-    if out is None:
-        out = np.empty((n, width))
-    elif out.shape != (n, width) or out.dtype != np.float64 or not out.flags.c_contiguous:
-        raise ConfigError(f"{indicator!r}: out must be a float64 array of shape {(n, width)}")
-    prepared, state = _prepared(indicator), _state(indicator)
-    known = out.flags.carray and all(map(_usual, given))
-    if known and prepared.takes(given) and (finite or all(map(all_finite, _floats(given)))):
-        prepared.fill(state, given, out)
-    else:
-        _fill(indicator, prepared.p, state, given, out, finite=finite)
-    return out
-
-
-class _Prepared:
-    """The parameters of an indicator as its kernel reads them, and that kernel's own entry.
-
-    To find the entry by the types of its arguments takes longer than a short kernel.
-    """
-
-    __slots__ = ("_call", "_dtypes", "_spec", "p")
-
-    def __init__(self, indicator: Indicator) -> None:
-        self.p = _record(indicator)
-        self._spec = indicator.spec
-        self._call: Callable[..., Any] | None = None
-        self._dtypes: list[np.dtype[Any]] = []
-
-    def takes(self, given: Columns) -> bool:
-        """Tell whether columns are of the types that the entry is for; the first decide."""
-        dtypes = [column.dtype for column in given]
-        self._dtypes = self._dtypes or dtypes
-        return dtypes == self._dtypes
-
-    def fill(self, state: Rows, given: Columns, out: Values) -> None:
-        arguments = (self.p, state, bars_type(self._spec.inputs)(*given), out)
-        if self._call is None:
-            self._call = entry(self._spec.kernel, *arguments)
-        self._call(*arguments)
-
-
-@lru_cache(maxsize=256)
-def _prepared(indicator: Indicator) -> _Prepared:
-    return _Prepared(indicator)
-
-
-def _usual(column: npt.NDArray[Any]) -> bool:
-    """Tell whether a column is of the one kind that compiled entries take."""
-    flags = column.flags
-    return flags.c_contiguous and flags.aligned and not flags.writeable
-
-
-def _floats(given: Columns) -> list[npt.NDArray[Any]]:
-    return [column for column in given if column.dtype == np.float64]
-
-
-def _plain(values: Any, name: str) -> npt.NDArray[Any]:
-    column = np.ascontiguousarray(values, np.int64 if name in WHOLE else np.float64).view()
-    column.flags.writeable = False
-    return column
-
-
-def _record(indicator: Indicator) -> Any:
-    kinds = indicator.spec.parameters
-    numbers = {n: kinds[n].number(value) for n, value in indicator.parameters.items()}
-    fields = [(n, "i8" if isinstance(v, int) else "f8") for n, v in numbers.items()]
-    record = np.zeros(1, fields or [("none", "i8")])
-    for name, value in numbers.items():
-        record[name] = value
-    return record[0]
-
-
-def _state(indicator: Indicator) -> Rows:
-    spec = indicator.spec
-    return np.zeros(max(1, spec.slots(indicator.parameters)), spec.state)
-
-
-def _fill(
-    indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values, *, finite: bool = False
-) -> None:
-    """Run a kernel over columns, passing over rows with a value that is not finite."""
-    spec = indicator.spec
-    floats = _floats(part)
-    bars = bars_type(spec.inputs)
-    if finite or all(map(all_finite, floats)):
-        spec.kernel(p, s, bars(*part), out)
-        return
-    good = np.logical_and.reduce([np.isfinite(column) for column in floats])
-    kept = [column[good] for column in part]
-    for column in kept:
-        column.flags.writeable = False
-    some = np.empty((len(kept[0]), out.shape[1]))
-    spec.kernel(p, s, bars(*kept), some)
-    out[...] = np.nan
-    out[good] = some
