@@ -271,11 +271,15 @@ class Connection:
                     await step.wait()
             except TimeoutError:
                 return Ended("lost", f"no {what} within {self._timing.handshake:g} s")
-        since = self._clock.monotonic()
+        since = now = self._clock.monotonic()
         while True:
+            looked = now
             await self._clock.sleep(self._timing.silence_check)
             now = self._clock.monotonic()
-            if not self._subscriptions.held or not self._expected():
+            # Where we stood still ourselves, as a machine does that was suspended, frames may
+            # wait that nobody has read yet.
+            stopped = now - looked - self._timing.silence_check >= self._timing.silence / 2
+            if stopped or not self._subscriptions.held or not self._expected():
                 since = now
             silent = now - max(since, self._traffic.last or since)
             if silent >= self._timing.silence:
