@@ -40,9 +40,12 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def poll_for() -> Callable[..., None]:
-    """Return a function that waits until a predicate holds, or fails."""
+    """Return a function that waits until a predicate holds, or fails.
 
-    def wait(predicate: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
+    Patience costs nothing where all is well: machines that test may be slow, and stop at times.
+    """
+
+    def wait(predicate: Callable[[], object], timeout: float = 90.0, what: str = "") -> None:
         end = time.monotonic() + timeout
         while not predicate():
             if time.monotonic() > end:
@@ -57,7 +60,7 @@ def no_leaked_threads() -> Iterator[None]:
     """Fail a test that leaves threads behind."""
     before = set(threading.enumerate())
     yield
-    end = time.monotonic() + 3.0
+    end = time.monotonic() + 30.0
     while leaked := [t for t in threading.enumerate() if t not in before and _ours(t)]:
         if time.monotonic() > end:
             pytest.fail(f"threads left behind: {', '.join(t.name for t in leaked)}")

@@ -44,7 +44,7 @@ def _started_before_threads_are_counted(sim: RunningSimulator) -> None:
 
 
 def receive(socket: ClientConnection) -> list[dict[str, Any]]:
-    frame = json.loads(socket.recv(timeout=10))
+    frame = json.loads(socket.recv(timeout=60))
     assert isinstance(frame, list)
     return frame
 
@@ -62,7 +62,7 @@ def send(socket: ClientConnection, action: str, params: str) -> None:
 
 
 def until(
-    socket: ClientConnection, kind: str, count: int = 1, seconds: float = 20
+    socket: ClientConnection, kind: str, count: int = 1, seconds: float = 90
 ) -> list[dict[str, Any]]:
     """Return the first events of a kind, statuses and others passed over."""
     found: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def raw(
     sim: RunningSimulator, path: str, key: str | None = "full", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     address = urlsplit(sim.rest_url)
-    client = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    client = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     try:
         given = {"Authorization": f"Bearer {key}"} if key else {}
         client.request(
@@ -113,7 +113,7 @@ def test_refused_login_is_told_and_closed_with_1008(sim: RunningSimulator, key: 
         if key != "offline":
             assert status["message"] == "authentication failed"
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv(timeout=60)
         assert socket.close_code == 1008
 
 
@@ -273,7 +273,7 @@ def test_older_connection_gives_way(sim: RunningSimulator) -> None:
         (status,) = receive(old)
         assert status["status"] == "max_connections"
         with pytest.raises(ConnectionClosed):
-            old.recv(timeout=5)
+            old.recv(timeout=60)
         assert old.close_code == 1008
         send(new, "subscribe", "T.SPY")
         assert receive(new)[0]["status"] == "success"
@@ -508,7 +508,7 @@ def test_auth_timeout() -> None:
             }
         ]
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=5)
+            socket.recv(timeout=60)
         assert socket.close_code == 1008
 
 

@@ -437,7 +437,7 @@ def test_killed_at_random_nothing_is_fetched_twice_and_nothing_is_missing(
         for _ in range(30):
             child = _child(running, path, tmp_path / "data")
             before = len(watched.targets)
-            patience = time.monotonic() + 60
+            patience = time.monotonic() + 3000
             while len(watched.targets) == before and child.poll() is None:
                 assert time.monotonic() < patience
                 time.sleep(0.002)
@@ -448,9 +448,9 @@ def test_killed_at_random_nothing_is_fetched_twice_and_nothing_is_missing(
                     except subprocess.TimeoutExpired:
                         os.kill(child.pid, how)
                         kills += 1
-                        child.communicate(timeout=30)
+                        child.communicate(timeout=300)
                         continue
-                out, err = child.communicate(timeout=120)
+                out, err = child.communicate(timeout=300)
             assert out.strip() == "True", err
             break
         assert kills >= 2
@@ -475,6 +475,6 @@ def test_processes_share_the_limit_of_a_key(watched: Watched, tmp_path: Path) ->
         children = [_child(running, tmp_path / f"{n}.db", tmp_path / "data") for n in range(2)]
         for child in children:
             with child:
-                out, err = child.communicate(timeout=120)
+                out, err = child.communicate(timeout=300)
             assert out.strip() == "True", err
     assert watched.statuses == {200: 36}

@@ -16,7 +16,6 @@ from workbench.sim.faultlist import CATALOGUE
 LEFT_OUT = {"random", "rest-correction"}
 
 
-@pytest.mark.timeout(300)
 def test_under_random_faults_nothing_is_lost_doubled_or_invented(tmp_path: Path) -> None:
     seed = random.randrange(1_000_000)
     verdict = chaos(seed, tmp_path, seconds=20.0)
@@ -29,13 +28,11 @@ def test_every_kind_of_fault_is_among_those_that_are_drawn() -> None:
     assert set(CATALOGUE) - drawn == LEFT_OUT
 
 
-@pytest.mark.timeout(300)
 def test_a_recorder_killed_at_random_ends_with_all_that_was_traded(tmp_path: Path) -> None:
     verdict = kill_a_recorder(7, tmp_path, kills=5)
     assert verdict.good, (verdict, verdict.notes)
 
 
-@pytest.mark.timeout(300)
 def test_many_reconnects_leave_nothing_behind() -> None:
     grown = reconnect_often(100)
     assert grown.good, grown

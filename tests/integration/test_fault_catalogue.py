@@ -443,10 +443,10 @@ def test_late_repeated_and_shuffled_trades_end_in_the_bars_of_the_clean_stream(
 
 
 def enter(socket: ClientConnection, key: str = "k", topics: str = "T.SPY") -> None:
-    socket.recv(timeout=5)
+    socket.recv(timeout=60)
     for action, value in (("auth", key), ("subscribe", topics)):
         socket.send(json.dumps({"action": action, "params": value}))
-        socket.recv(timeout=5)
+        socket.recv(timeout=60)
 
 
 def test_ledger_tells_what_a_client_is_missing(poll_for: Poll) -> None:
@@ -480,7 +480,7 @@ def test_ledger_tells_what_a_client_is_missing(poll_for: Poll) -> None:
 
 
 def take(socket: ClientConnection, got: Counter[str]) -> None:
-    data = socket.recv(timeout=5, decode=False)
+    data = socket.recv(timeout=60, decode=False)
     with contextlib.suppress(ValueError):
         got.update(event["i"] for event in json.loads(data) if event["ev"] == "T")
 

@@ -38,7 +38,7 @@ def ask(
     sim: RunningSimulator, path: str, method: str = "GET", headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
     url = f"{sim.rest_url}/control/faults{path}"
-    with urlopen(Request(url, method=method, headers=headers or {}), timeout=10) as answer:
+    with urlopen(Request(url, method=method, headers=headers or {}), timeout=60) as answer:
         told: dict[str, Any] = json.load(answer)
     return told
 
@@ -51,17 +51,17 @@ def refused(sim: RunningSimulator, path: str, method: str, **headers: str) -> tu
 
 
 def enter(socket: ClientConnection, topics: str = "T.SPY") -> None:
-    socket.recv(timeout=5)
+    socket.recv(timeout=60)
     for action, value in (("auth", "k"), ("subscribe", topics)):
         socket.send(json.dumps({"action": action, "params": value}))
-        socket.recv(timeout=5)
+        socket.recv(timeout=60)
 
 
 def exhaust(socket: ClientConnection) -> None:
     """Read until the connection ends."""
     with contextlib.suppress(ConnectionClosed):
         while True:
-            socket.recv(timeout=5)
+            socket.recv(timeout=60)
 
 
 def test_drop_is_switched_on_seen_counted_and_switched_off(sim: RunningSimulator) -> None:

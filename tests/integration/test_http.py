@@ -29,7 +29,7 @@ def feed() -> Iterator[Feed]:
 
 
 def test_health_is_told_and_the_root_leads_to_the_first_page(feed: Feed, poll_for: Poll) -> None:
-    feed.wait("BTC-USD")
+    feed.wait("BTC-USD", timeout=90)
     made: list[Any] = []
 
     def page() -> pn.pane.Str:
@@ -102,11 +102,11 @@ def test_a_server_answers_and_runs_what_waits_for_its_start(feed: Feed, poll_for
         kwargs={"on_ready": ready.set, "on_start": servers.append},
     )
     thread.start()
-    assert ready.wait(30)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+    assert ready.wait(90)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
         assert json.load(answer)["status"] == "ok"
     servers[0].should_exit = True
-    thread.join(20)
+    thread.join(90)
     assert not thread.is_alive()
     assert lived == ["begun"]
     with socket.socket() as probe:

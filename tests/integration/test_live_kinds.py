@@ -22,20 +22,19 @@ MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
 KINDS = ("trades:20", "dollar:100000", "imbalance-trades:10", "heikin-ashi@1s", "kagi:5@1s")
 
 
-@pytest.mark.timeout(120)
 def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -> None:
     with (
         start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
         connect("sim", simulator=simulator, lateness_seconds=0.0) as feed,
     ):
         feed.subscribe("BTC-USD", "1s", channels=["trade"])
-        feed.wait("BTC-USD", count=500, timeout=30)
+        feed.wait("BTC-USD", count=500, timeout=120)
         windows = [feed.watch("BTC-USD", KINDS[0], [wb.ema(3)])]
-        feed.wait("BTC-USD", count=900, timeout=30)
+        feed.wait("BTC-USD", count=900, timeout=120)
         windows += [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS[1:]]
-        feed.wait("BTC-USD", count=1100, timeout=30)
+        feed.wait("BTC-USD", count=1100, timeout=120)
         simulator.close()
-        poll_for(lambda: feed.health.state == "reconnecting", 20)
+        poll_for(lambda: feed.health.state == "reconnecting")
         feed._call(feed._core.pipeline.finish)
         trades = feed._call(lambda: feed._core.recent("trade", "BTC-USD", None))
         for window, kind in zip(windows, KINDS, strict=True):
@@ -59,7 +58,6 @@ def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -
         assert (before, len(feed._core.kinds)) == (len(KINDS), 0)
 
 
-@pytest.mark.timeout(120)
 def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
     rule = wb.ema_cross(2, 3, 4)
     heard: list[Signal] = []
@@ -68,14 +66,14 @@ def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
         connect("sim", simulator=simulator, lateness_seconds=0.2) as feed,
     ):
         feed.subscribe("BTC-USD", "1s", channels=["trade"])
-        feed.wait("BTC-USD", count=600, timeout=30)
+        feed.wait("BTC-USD", count=600, timeout=120)
         live = wb.signals(feed, rule, "BTC-USD", "1s", on_signal=heard.append)
         assert isinstance(live, LiveSignals)
         already = len(live.signals)
-        poll_for(lambda: len(live.signals) >= already + 2, 60)
+        poll_for(lambda: len(live.signals) >= already + 2)
         assert "ema_cross" in repr(live)
         assert "EMA 2 crossed" in live._repr_html_()
-        feed.wait("BTC-USD", timeout=60, whole=True)
+        feed.wait("BTC-USD", timeout=120, whole=True)
 
         def same() -> bool:
             # Late trades and filled holes may change a bar between two looks.
@@ -89,7 +87,7 @@ def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
                 zip(table["bar"].astype("int64"), table["reason"], table["confidence"], strict=True)
             )
 
-        poll_for(same, 30)
+        poll_for(same)
         live.close()
         assert len(heard) >= 2
         assert heard == live.signals[-len(heard) :]

@@ -31,7 +31,7 @@ def run(path: Path, folder: Path, *more: tuple[str, str]) -> Cells:
         notebook.cells.append(cell)
     client = NotebookClient(
         notebook,
-        timeout=240,
+        timeout=540,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     )

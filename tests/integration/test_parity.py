@@ -64,9 +64,9 @@ def record(
     )  # fmt: skip
     with feed:
         feed.subscribe(symbols, TIMEFRAMES)
-        poll_for(lambda: simulator.finished, 60)
+        poll_for(lambda: simulator.finished, 300)
         wanted = sum(n for topic, n in simulator.sent().items() if topic.startswith(("T.", "XT.")))
-        poll_for(lambda: feed.health.numbers()["trades_received"] == wanted, 60)
+        poll_for(lambda: feed.health.numbers()["trades_received"] == wanted, 300)
         live = fingerprint(feed)
         assert feed.health.conserved()
     return live, feed
@@ -86,7 +86,6 @@ def _config(**options: float) -> dict[str, object]:
     return {"config": settings(window_bars=20_000, **options)}
 
 
-@pytest.mark.timeout(170)
 def test_live_replay_at_any_speed_and_batch_are_equal(
     shared_data: Path, tmp_path: Path, poll_for: Poll
 ) -> None:
@@ -114,9 +113,9 @@ def test_an_invented_market_with_late_trades_is_equal_too(tmp_path: Path, poll_f
         ) as feed,
     ):  # fmt: skip
         feed.subscribe(symbols, TIMEFRAMES)
-        feed.wait(timeout=60, count=6_000, whole=True)
+        feed.wait(timeout=240, count=6_000, whole=True)
         simulator.close()
-        poll_for(lambda: feed.health.state == "reconnecting", 20)
+        poll_for(lambda: feed.health.state == "reconnecting")
         live = fingerprint(feed)
         names = feed.symbols()
         assert feed.health.conserved()
@@ -155,7 +154,6 @@ def spy_trades(path: Path) -> pd.DataFrame:
     )
 
 
-@pytest.mark.timeout(170)
 def test_a_real_day_of_spy_ends_in_the_store_as_pandas_computes_it(
     shared_data: Path, tmp_path: Path, poll_for: Poll
 ) -> None:
@@ -166,7 +164,7 @@ def test_a_real_day_of_spy_ends_in_the_store_as_pandas_computes_it(
         connect("sim", simulator=simulator, store=tmp_path / "spy.db", tape_rules=False) as feed,
     ):
         feed.subscribe("SPY", ["1m", "5m"], channels=["trade"])
-        poll_for(lambda: feed.health.numbers()["trades_received"] == len(truth), 100)
+        poll_for(lambda: feed.health.numbers()["trades_received"] == len(truth), 300)
         feed._call(feed._core.pipeline.finish)
         assert feed.health.numbers()["trades_accepted"] == len(truth)
     with open_store(tmp_path / "spy.db", mode="ro") as store:

@@ -140,7 +140,7 @@ def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:
             assert reader.stdout.readline() == "ready\n"
             for number in range(200):
                 store.append(Batch("trade", trades(number * GROUP, GROUP)), table)
-            out, _ = reader.communicate(timeout=30)
+            out, _ = reader.communicate(timeout=300)
         finally:
             end(reader)
         assert reader.returncode == 0
@@ -158,7 +158,7 @@ def test_what_a_reader_sees_inside_the_writers_transaction_is_the_last_commit(
         store._write.execute("DELETE FROM trades")
         reader = python(READ, tmp_path / "m.db", GROUP)
         try:
-            reader.communicate(timeout=30)
+            reader.communicate(timeout=300)
         finally:
             end(reader)
         assert reader.returncode == 0
@@ -191,7 +191,7 @@ def test_processes_may_create_the_tables_at_once(tmp_path: Path) -> None:
             maker.stdin.write("go\n")
             maker.stdin.flush()
         for maker in makers:
-            maker.communicate(timeout=30)
+            maker.communicate(timeout=300)
             assert maker.returncode == 0
     finally:
         for maker in makers:

@@ -17,7 +17,6 @@ from workbench.verification import KINDS
 TAPE = Path(__file__).resolve().parents[2] / "data" / "sample.tape"
 
 
-@pytest.mark.timeout(300)
 def test_the_sample_comes_out_the_same_in_every_way() -> None:
     steps: list[tuple[str, int, int]] = []
     found = wb.verify(TAPE, on_progress=lambda *step: steps.append(step))
@@ -56,7 +55,6 @@ def test_a_rule_that_remembers_is_found_out() -> None:
     assert same == [True, True, True, False]
 
 
-@pytest.mark.timeout(300)
 def test_the_command_prints_the_hashes(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["verify", str(TAPE), "--timeframe", "1m", "--kind", KINDS[0]])
     assert ran.exit_code == 0, ran.output
