@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.soak.chaos import FAULTS, chaos
 from tests.soak.killing import kill_a_recorder
 from tests.soak.reconnects import reconnect_often

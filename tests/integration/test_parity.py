@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from workbench.analytics import ema, rsi, sma, vwap
 from workbench.bars.batchbars import time_bars
