@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,9 @@ ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+
+#: Seconds to wait for what must come; a page that shows it is waited for no longer than needed.
+PATIENCE = 60.0
 
 #: What the chart on a page shows, read from Bokeh's own models.
 _STATE = """() => {
@@ -89,12 +93,29 @@ class Tab:
 
     def until(self, holds: Callable[[dict[str, Any]], bool], what: str = "") -> dict[str, Any]:
         """Return the state of the chart as soon as it is as wanted."""
-        for _ in range(400):
+        end = time.monotonic() + PATIENCE
+        while True:
             state = self.page.evaluate(_STATE)
             if state is not None and holds(state):
                 return dict(state)
+            if time.monotonic() > end:
+                pytest.fail(f"waited in vain for {what}; the chart is {state}; {self.complaints}")
             self.page.wait_for_timeout(40)
-        pytest.fail(f"waited in vain for {what}; the chart is {state}; {self.complaints}")
+
+    def see(self, holds: Callable[[], object], what: str = "") -> None:
+        """Wait until something on the page is as wanted."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            if time.monotonic() > end:
+                pytest.fail(f"waited in vain for {what}; {self.complaints}")
+            self.page.wait_for_timeout(40)
+
+    def settle(self) -> dict[str, Any]:
+        """Return the state of the chart once two frames were drawn since now."""
+        self.page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        return self.state()
 
     def clean(self) -> bool:
         """Tell that nothing went wrong on the page and nothing was asked of others."""
@@ -179,7 +200,7 @@ def site() -> Iterator[Site]:
     thread.start()
     yield place
     server.should_exit = True
-    thread.join(15)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -190,6 +211,7 @@ def open_tab(chromium: Any, site: Site) -> Iterator[Callable[..., Tab]]:
 
     def open_one(path: str, width: int = 1200, height: int = 720, wait: bool = True) -> Tab:
         page = chromium.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE * 1000)
         tab = Tab(page)
         tabs.append(tab)
 
@@ -201,7 +223,7 @@ def open_tab(chromium: Any, site: Site) -> Iterator[Callable[..., Tab]]:
         page.on("request", lambda request: _asked(tab, request.url, site.url))
         page.on("websocket", listened)
         page.goto(site.url + path)
-        page.wait_for_selector(".wb .legend", timeout=8_000)
+        page.wait_for_selector(".wb .legend")
         if wait:
             tab.until(lambda s: s["end"] > 10, "the first range")
         return tab

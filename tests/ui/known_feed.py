@@ -67,9 +67,9 @@ class FakeWarmups:
         return self._status
 
     def fetch(self, symbol: str, *, force: bool = False) -> Any:
-        self.asked.append((symbol, force))
         results = {one.name: Result(one, symbol, "running") for one in WARMUPS}
         self._status = Status(symbol, True, results)
+        self.asked.append((symbol, force))  # last: a test that sees it may end them
         return SimpleNamespace(symbol=symbol)
 
     def end(self, failing: tuple[str, ...] = ()) -> None:
