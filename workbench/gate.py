@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import numpy as np
@@ -81,6 +82,7 @@ class Gate:
         self.refused: Counter[str] = Counter()
         self.released: Counter[str] = Counter()
         self._table = table
+        self._counting = threading.Lock()  # for those who look from other threads
         self._judge = Judge(table, self.rules, remember)
         self._bars = BarJudge()
 
@@ -109,14 +111,24 @@ class Gate:
             verdicts = self._judge.quotes(rows)
         else:
             verdicts, rows = self._bars.bars(rows)
-        self.received[kind] += len(rows)
-        if not verdicts.codes.any() and not verdicts.confirmed:
-            self.accepted[kind] += len(rows)
-            return batch if rows is batch.rows else Batch(kind, rows, batch.timeframe)
-        self._count(kind, rows, verdicts, source)
-        kept = self._kept(kind, rows, verdicts)
-        self.accepted[kind] += len(kept)
+        with self._counting:
+            self.received[kind] += len(rows)
+            if not verdicts.codes.any() and not verdicts.confirmed:
+                self.accepted[kind] += len(rows)
+                return batch if rows is batch.rows else Batch(kind, rows, batch.timeframe)
+            self._count(kind, rows, verdicts, source)
+            kept = self._kept(kind, rows, verdicts)
+            self.accepted[kind] += len(kept)
         return Batch(kind, kept, batch.timeframe)
+
+    def conserved(self) -> bool:
+        """Tell whether every row that came is accepted, a repeat or refused; from any thread."""
+        with self._counting:
+            return all(
+                self.received[kind]
+                == self.accepted[kind] + self.duplicates[kind] + self.refused[kind]
+                for kind in ("trade", "quote", "bar")
+            )
 
     def _count(self, kind: Kind, rows: Rows, verdicts: Verdicts, source: str | None) -> None:
         codes = verdicts.codes
@@ -180,8 +192,9 @@ class Gate:
             fresh = True
             if kind == "trade":
                 fresh = bool(self._judge.admit(one.row, one.rule != "time")[0])
-            self.refused[kind] -= 1
-            (self.accepted if fresh else self.duplicates)[kind] += 1
+            with self._counting:
+                self.refused[kind] -= 1
+                (self.accepted if fresh else self.duplicates)[kind] += 1
             self.released[kind] += fresh
             outcome: Outcome = "released" if fresh else "duplicate"
             self.quarantine.settle(kind, one.rule, one.symbol, [one.serial], outcome)

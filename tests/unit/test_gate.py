@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import numpy as np
@@ -216,3 +217,20 @@ def test_an_empty_batch_is_no_news() -> None:
     for kind, dtype in (("trade", TRADE), ("quote", QUOTE), ("bar", BAR)):
         assert len(gate.accept(Batch(kind, np.zeros(0, dtype)))) == 0  # type: ignore[arg-type]
     assert not gate.received.total()
+
+
+def test_who_looks_from_another_thread_sees_no_batch_half_counted() -> None:
+    told: list[bool] = []
+    looks = threading.Thread(target=lambda: told.append(gate.conserved()))
+
+    class Looked(Quarantine):
+        def rows(self, *given: Any, **more: Any) -> None:
+            looks.start()
+            looks.join(0.05)
+            super().rows(*given, **more)
+
+    gate = Gate(SymbolTable(["BTC-USD"]), Looked(), rules=Rules())
+    gate.accept(Batch("trade", trades(3, price=[10.0, -1.0, 10.0])))
+    looks.join()
+    assert told == [True]
+    assert (gate.received["trade"], gate.refused["trade"]) == (3, 1)

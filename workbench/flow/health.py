@@ -164,12 +164,7 @@ class Health:
 
     def conserved(self) -> bool:
         """Tell whether every row that came is accounted for."""
-        gate = self._gate
-        kinds = ("trade", "quote", "bar")
-        return all(
-            gate.received[k] == gate.accepted[k] + gate.duplicates[k] + gate.refused[k]
-            for k in kinds
-        )
+        return self._gate.conserved()
 
     def __repr__(self) -> str:
         n = self.numbers()
