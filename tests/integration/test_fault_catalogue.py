@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import random
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,12 +70,12 @@ def _all_off(sim: RunningSimulator) -> Iterator[None]:
 def feed_of(
     url: str, key: str = "k", channels: Sequence[str] = ("trade",), **given: Any
 ) -> Iterator[Feed]:
-    """Hold a feed of SPY that reconnects without delay."""
+    """Hold a feed of SPY that reconnects without delay; of silence it is patient."""
 
     def source(market: str, table: SymbolTable) -> Source:
         return MassiveSource(market, base=url, key=key, table=table)
 
-    given = {"silence_seconds": 0.4, "silence_check_seconds": 0.05, **given}
+    given = {"silence_seconds": 100.0, "silence_check_seconds": 0.05, **given}
     config = settings(api_key=key, reconnect="crypto", **given)
     with Feed(source, config=config, clock=Hasty(), rng=random.Random(1)) as feed:
         feed.subscribe("SPY", ["1s", "1m"], channels=channels)
@@ -110,7 +111,7 @@ LOSSES = [
     "drop:code=1008,reason=policy,count=1",
     "drop:code=1011,count=1",
     "half-open:count=1",
-    "half-open:seconds=0.7,count=1",
+    "half-open:seconds=2.5,count=1",
     "kick:count=1",
     "kick:status=force_disconnect,count=1",
     "kick:status=max_connections,count=1",
@@ -123,7 +124,8 @@ LOSSES = [
 def test_feed_comes_back_after_every_loss(
     sim: RunningSimulator, poll_for: Poll, fault: str
 ) -> None:
-    with feed_of(sim.url) as feed:
+    quiet = {"silence_seconds": 1.0} if fault.startswith("half-open") else {}
+    with feed_of(sim.url, **quiet) as feed:
         lives(feed, poll_for)
         struck = len(sim.faults.log)
         switch_on(sim, fault)
@@ -133,7 +135,7 @@ def test_feed_comes_back_after_every_loss(
         lives(feed, poll_for)
         assert kinds(feed)["disconnected"] >= wanted
         if fault.startswith("half-open"):
-            assert kinds(feed)["stale"] == 1
+            assert kinds(feed)["stale"] >= 1
 
 
 def switch_on(sim: RunningSimulator, text: str, **more: Any) -> int:
@@ -155,7 +157,7 @@ def switch_on(sim: RunningSimulator, text: str, **more: Any) -> int:
 def test_feed_stays_through_what_is_only_odd(
     sim: RunningSimulator, poll_for: Poll, fault: str
 ) -> None:
-    with feed_of(sim.url, silence_seconds=20.0) as feed:
+    with feed_of(sim.url) as feed:
         before = sim.faults.counts().get(fault.partition(":")[0], 0)
         switch_on(sim, fault)
         wanted = 2 if "count=2" in fault else 3
@@ -167,9 +169,9 @@ def test_feed_stays_through_what_is_only_odd(
 
 
 class Watched:
-    """A stream with short patience, and its events."""
+    """A stream and its events."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, handshake: float) -> None:
         self.events: list[ConnectionEvent] = []
         self.trades = 0
         self.stream = Stream(
@@ -179,7 +181,7 @@ class Watched:
             policy=CRYPTO,
             clock=Hasty(),
             rng=random.Random(1),
-            handshake=0.2,
+            handshake=handshake,
         )
         self.stream.want([Topic("SPY", "trade")])
 
@@ -219,11 +221,18 @@ class Watched:
     ],
 )
 def test_every_step_of_the_way_in_may_fail(sim: RunningSimulator, fault: str, reason: str) -> None:
+    # Where nothing comes at all, only patience that ends shows it: then a step that was good,
+    # but slow, may count as one more that failed.
+    waits = "silent" in fault or "garbage" in fault
     switch_on(sim, f"{fault},count=2")
-    watched = Watched(sim.url)
+    watched = Watched(sim.url, 0.3 if waits else 60.0)
     watched.run_until(lambda: watched.trades > 0)
-    assert len(watched.lost()) == 2
-    assert all(reason in event.detail for event in watched.lost())
+    told = [event for event in watched.lost() if reason in event.detail]
+    slow = [event for event in watched.lost() if event not in told]
+    assert len(told) >= 2
+    if not waits:
+        assert (len(told), slow) == (2, [])
+    assert all("within" in event.detail or "in time" in event.detail for event in slow)
     if "retry_after" in fault:
         assert all((event.delay or 0) >= 90 for event in watched.lost())
 
@@ -239,7 +248,7 @@ def test_a_refused_key_is_not_tried_again(sim: RunningSimulator, poll_for: Poll)
 
 def test_accept_and_kick_makes_attempts_rarer(sim: RunningSimulator) -> None:
     switch_on(sim, "kick:status=force_disconnect,count=6")
-    watched = Watched(sim.url)
+    watched = Watched(sim.url, 60.0)
     watched.run_until(lambda: watched.trades > 0)
     delays = [event.delay or 0.0 for event in watched.lost()]
     assert len(delays) == 6
@@ -268,16 +277,27 @@ def test_the_older_connection_of_a_key_gives_way_and_comes_back(
         lives(feed, poll_for)
 
 
+@contextlib.contextmanager
+def reserved() -> Iterator[int]:
+    """Hold a port on which only servers that share its address may listen."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def test_a_server_that_was_gone_is_found_again(poll_for: Poll) -> None:
-    with simulator(symbols=("SPY",), rate=60.0) as first:
-        port = int(first.url.rpartition(":")[2])
-        with feed_of(first.url) as feed:
+    with (
+        reserved() as port,
+        simulator(symbols=("SPY",), rate=60.0, port=port) as first,
+        feed_of(first.url) as feed,
+    ):
+        lives(feed, poll_for)
+        first.close()
+        poll_for(lambda: kinds(feed)["disconnected"] >= 3)
+        with simulator(symbols=("SPY",), rate=60.0, port=port):
+            poll_for(lambda: kinds(feed)["reconnected"] == 1)
             lives(feed, poll_for)
-            first.close()
-            poll_for(lambda: kinds(feed)["disconnected"] >= 3)
-            with simulator(symbols=("SPY",), rate=60.0, port=port):
-                poll_for(lambda: kinds(feed)["reconnected"] == 1)
-                lives(feed, poll_for)
 
 
 # -- content -----------------------------------------------------------------------------
@@ -414,13 +434,29 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class Steady(SystemClock):
+    """Time passes in sleeps only: a machine that stops does not make the market jump."""
+
+    def __init__(self) -> None:
+        self._now = super().now()
+
+    def now(self) -> int:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self._now += round(seconds * 1e9)
+
+
 def played(tape: Path, poll_for: Poll, *faults: str) -> tuple[Any, RunningSimulator]:
     """Return the bars a feed makes of the recording, and the simulator it came from."""
     with (
-        simulator(trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults) as sim,
-        feed_of(sim.url, lateness_seconds=30.0, silence_seconds=30.0) as feed,
+        simulator(
+            trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults, clock=Steady()
+        ) as sim,
+        feed_of(sim.url, lateness_seconds=30.0) as feed,
     ):
-        poll_for(lambda: accepted(feed) == 10 * SECONDS, timeout=15, what="for all trades")
+        poll_for(lambda: accepted(feed) == 10 * SECONDS, what="for all trades")
         assert feed.health.conserved()
         assert feed.health.numbers()["trades_overdue"] == 0
         columns = ["open", "high", "low", "close", "volume", "vwap", "count"]
@@ -473,8 +509,8 @@ def test_ledger_tells_what_a_client_is_missing(poll_for: Poll) -> None:
             - ledger["spoiled_trades"]
         )
         # REST knows them all, whatever became of them on their way.
-        minute = 60 * 10**9
-        known = {str(i) for i in sim.trades("SPY", sim.position - minute)["id"]}
+        hour = 3600 * 10**9
+        known = {str(i) for i in sim.trades("SPY", sim.position - hour)["id"]}
         assert set(got) <= known
         assert min(got.values()) >= 1
 
@@ -485,11 +521,12 @@ def take(socket: ClientConnection, got: Counter[str]) -> None:
         got.update(event["i"] for event in json.loads(data) if event["ev"] == "T")
 
 
-def test_nothing_answers_on_a_half_open_line(sim: RunningSimulator) -> None:
+def test_nothing_answers_on_a_half_open_line(sim: RunningSimulator, poll_for: Poll) -> None:
     with connect(f"{sim.url}/stocks", ping_interval=None, close_timeout=0.1) as socket:
         enter(socket)
-        assert socket.ping().wait(5)
+        assert socket.ping().wait(60)
         sim.faults.on("half-open", count=1)
+        poll_for(lambda: not sim.faults.switches())  # it has struck
         with contextlib.suppress(TimeoutError):
             while True:
                 socket.recv(timeout=0.3)
@@ -608,10 +645,11 @@ def test_corrections_stand_at_the_trades_in_rest(sim: RunningSimulator, rest: RE
 
 
 def test_feed_outlives_all_faults_at_random(sim: RunningSimulator, poll_for: Poll) -> None:
-    with feed_of(sim.url, channels=("trade", "quote", "bar:1s")) as feed:
+    channels = ("trade", "quote", "bar:1s")
+    with feed_of(sim.url, channels=channels, silence_seconds=1.0) as feed:
         before = len(sim.faults.log)
         switch_on(sim, "random:rate=0.15,seed=11")
-        poll_for(lambda: len(sim.faults.log) >= before + 40, timeout=25)
+        poll_for(lambda: len(sim.faults.log) >= before + 40)
         sim.faults.clear()
         lives(feed, poll_for)
         assert len(feed.quarantine) > 0
