@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ sys.stdin.read()
 CREATE = """
 import sqlite3, sys
 from workbench.store import schema
-connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+connection = sqlite3.connect(sys.argv[1], timeout=120, isolation_level=None)
 sys.stdin.readline()
 schema.create(connection, sys.argv[1])
 connection.close()
@@ -282,10 +283,13 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
     with open_store(path) as store:
         writer = Writer(store, table, group_seconds=0.005, retry_seconds=0.01)
         put = 0
-        while writer.stats.state == "running" and put < 200_000:
-            assert writer.put(Batch("trade", trades(put, 500)))
-            put += 500
+        patience = time.monotonic() + 120
+        while writer.stats.state == "running":
+            if writer.stats.queued < 20_000:  # it may have to wait for its turn
+                assert writer.put(Batch("trade", trades(put, 500)))
+                put += 500
             beat.wait(0.002)
+            assert time.monotonic() < patience
         assert writer.stats.state == "store_full"
         for _ in range(4):
             assert writer.put(Batch("trade", trades(put, 500)))
@@ -295,7 +299,7 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
         assert before == writer.stats.written.get("trade", 0)
         command = ["mount", "-o", "remount,size=64m", str(small_disk)]
         subprocess.run(command, check=True, capture_output=True)
-        assert writer.flush(20)
+        assert writer.flush(120)
         assert writer.stats.state == "running"
         assert writer.stats.dropped == {}
         assert writer.close()
@@ -304,3 +308,22 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+class Slow(SqliteStore):
+    """A store on a disk that takes its time."""
+
+    def append_many(self, batches: Iterable[Batch], table: SymbolTable) -> int:
+        for _ in range(18):
+            threading.Event().wait(0.05)
+        return super().append_many(batches, table)
+
+
+def test_a_slow_disk_is_waited_for_at_the_end_as_long_as_it_goes_on(tmp_path: Path) -> None:
+    with Slow(tmp_path / "m.db", durability="normal") as store:
+        writer = Writer(store, SymbolTable(["BTC-USD"]), group_seconds=0.001)
+        for number in range(6):  # as many rows as one transaction takes at most
+            assert writer.put(Batch("trade", trades(number * 20_000, 20_000)))
+        # More than one of them takes, less than all do.
+        assert writer.close(timeout=4.0)
+        assert len(store.rows("trade", "BTC-USD")) == 120_000

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from workbench.clock import Clock, SystemClock
 from workbench.errors import StoreBusyError, StoreError, StoreFullError
@@ -203,6 +204,7 @@ class Writer:
         ----------
         timeout : float or None
             Seconds that a store which is full or busy may take to recover; None is for ever.
+            A slow one that goes on taking rows may take any time.
 
         Returns
         -------
@@ -212,12 +214,12 @@ class Writer:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            with self._wake:
-                self._abandon = True
-                self._wake.notify_all()
-            self._thread.join()
+            while not self._ended:
+                if not self._wake.wait_for(partial(self._moved, self._settled), timeout):
+                    self._abandon = True
+                    self._wake.notify_all()
+                    break
+        self._thread.join()
         atexit.unregister(self.close)
         with self._wake:
             self._state = "closed"
@@ -225,6 +227,9 @@ class Writer:
         if left:
             self._say("left", f"closed with {left} rows that the store did not take")
         return left == 0
+
+    def _moved(self, settled: int) -> bool:
+        return self._ended or self._settled > settled
 
     @property
     def stats(self) -> WriterStats:
