@@ -35,7 +35,8 @@ __all__ = [
     "start_simulator",
 ]
 
-_PATIENCE = 30.0
+#: Seconds to begin, which a long recording takes a while to be read in, and to end.
+_PATIENCE = 180.0
 
 
 @dataclass(frozen=True, slots=True)
