@@ -27,9 +27,11 @@ class Script:
     replies: list[Reply]
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     base: str = ""
+    asked: threading.Event = field(default_factory=threading.Event)
 
     def next(self, path: str, headers: dict[str, str]) -> Reply:
         self.seen.append((path, headers))
+        self.asked.set()
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
@@ -223,14 +225,19 @@ def test_what_is_no_address_is_not_followed(url: str) -> None:
 def test_cancel_ends_waits_and_calls(serve: Callable[..., Script]) -> None:
     script = serve(bad(503, **{"Retry-After": "30"}))
     rest = Rest(script.base)
-    timer = threading.Timer(0.05, rest.cancel)
-    timer.start()
+
+    def cancel() -> None:
+        script.asked.wait(60)
+        rest.cancel()
+
+    other = threading.Thread(target=cancel)
+    other.start()
     with rest:
         with pytest.raises(CancelledError):
             rest.get("/x")
         with pytest.raises(CancelledError):
             rest.get("/x")
-    timer.join()
+    other.join()
     assert len(script.seen) == 1
 
 
