@@ -86,7 +86,7 @@ def running(watched: Watched) -> Iterator[RunningSimulator]:
         "five": Entitlement(per_minute=5),
         "stocks": Entitlement(clusters=frozenset({"stocks"})),
     }
-    with start_simulator(port=0, symbols=SYMBOLS, keys=keys, faults=watched) as simulator:
+    with start_simulator(port=0, symbols=SYMBOLS, keys=keys, faults=watched, late=0.0) as simulator:
         yield simulator
 
 
@@ -551,8 +551,10 @@ def test_while_the_market_is_closed_bars_are_refreshed_every_five_minutes(
         for n in range(1, 4):
             assert alarms.seconds == [300.0] * n
             clock.advance(300)
+            watched.held = threading.Event()  # so that it is under way when it is asked for
             alarms.ring()
             run = coordinator.fetch("AAPL")
+            watched.held.set()
             assert {one.state for one in whole(run).values()} == {"done"}
             assert len(watched.asked) == n + 1
         whole(coordinator.fetch("BTC-USD"))  # never closed
