@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.clock import ManualClock
 from workbench.errors import FeedClosedError, UnknownSymbolError
 from workbench.flow.window import Window
 from workbench.plots.badges import status_badge
@@ -138,7 +139,7 @@ def test_decimals_never_become_fewer(market: Market) -> None:
 
 
 def test_pages_share_their_looks_at_prices(market: Market) -> None:
-    pages = [Monitor(market) for _ in range(5)]
+    pages = [Monitor(market, clock=ManualClock()) for _ in range(5)]
 
     async def all_refresh() -> None:
         for page in pages:
