@@ -101,7 +101,7 @@ def run(play: Play, store: Store | None = None, **options: Any) -> None:
     async def main() -> None:
         live = Live(store, **options)
         try:
-            await asyncio.wait_for(play(live), 20)
+            await asyncio.wait_for(play(live), 60)
         finally:
             await live.core.close()
 

@@ -65,7 +65,7 @@ def run(play: Callable[[Fixture], Coroutine[Any, Any, None]], store: Store | Non
     async def main() -> None:
         fixture = Fixture(store)
         try:
-            await asyncio.wait_for(play(fixture), 20)
+            await asyncio.wait_for(play(fixture), 60)
         finally:
             await fixture.core.close()
 
@@ -119,12 +119,12 @@ def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:
         f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
         f.core.watch("BTC-USD", M1, [Broken(ema(3).spec)])
         f.trades(1)
-        for _ in range(200):
+        for _ in range(2000):
             await asyncio.sleep(0.01)
             if f.core.pipeline.health.errors["tick"]:
                 break
         f.clock.offset = 61.0
-        for _ in range(200):
+        for _ in range(2000):
             await asyncio.sleep(0.01)
             if len(f.core.bars("BTC-USD", M1, False)):
                 return

@@ -136,7 +136,7 @@ def run(play: Callable[[Fixture], Coroutine[Any, Any, None]], **options: str) ->
     async def main() -> None:
         fixture = Fixture(**options)
         try:
-            await asyncio.wait_for(play(fixture), 60)
+            await asyncio.wait_for(play(fixture), 120)
         finally:
             await fixture.core.close()
 
@@ -220,7 +220,7 @@ def test_while_a_market_is_closed_history_and_warmups_are_fetched_again_every_fi
         coordinator = f.core.past.warmups
         assert coordinator is not None
         warm = asyncio.get_running_loop().run_in_executor(
-            None, lambda: coordinator.fetch(f.name).result(20)
+            None, lambda: coordinator.fetch(f.name).result(60)
         )
         await warm
         await f.history()

@@ -87,7 +87,7 @@ def run(play: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> B
     async def main() -> Bench:
         bench = Bench(**options)
         try:
-            await asyncio.wait_for(play(bench), 10)
+            await asyncio.wait_for(play(bench), 60)
         finally:
             await bench.uplink.close()
         return bench
@@ -96,7 +96,7 @@ def run(play: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> B
 
 
 async def until(predicate: Callable[[], bool]) -> None:
-    for _ in range(500):
+    for _ in range(6000):
         if predicate():
             return
         await asyncio.sleep(0.01)
