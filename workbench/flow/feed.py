@@ -364,7 +364,7 @@ class Feed:
         if not self._loop.running:
             return
         try:
-            self._loop.submit(self._core.close()).result(60)
+            self._loop.submit(self._core.close()).result(600)
         finally:
             self._loop.close()
             if self._on_close is not None:
