@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -55,3 +56,35 @@ def test_closing_ends_what_is_running() -> None:
     with pytest.raises(FeedClosedError):
         loop.call(lambda: None)
     assert not any(thread.name == "closing" for thread in threading.enumerate())
+
+
+def test_who_comes_while_it_closes_is_told_so_at_once(poll_for: Callable[..., None]) -> None:
+    loop = LoopThread("closing")
+    busy, go = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def work() -> None:
+        busy.set()
+        go.wait(60)
+
+    def wait_in_line() -> None:
+        try:
+            loop.call(lambda: told.append("ran"))
+        except FeedClosedError:
+            told.append("closed")
+
+    threads = [threading.Thread(target=loop.call, args=(work, 60))]
+    threads[0].start()
+    assert busy.wait(60)
+    threads += [threading.Thread(target=target) for target in (wait_in_line, loop.close)]
+    for thread in threads[1:]:
+        thread.start()
+    poll_for(lambda: not loop.running, 60)
+    try:
+        with pytest.raises(FeedClosedError):
+            loop.call(lambda: told.append("too late"))
+    finally:
+        go.set()
+    for thread in threads:
+        thread.join(60)
+    assert told in (["ran"], ["closed"])

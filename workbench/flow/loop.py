@@ -31,6 +31,8 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._started = threading.Event()
+        self._gate = threading.Lock()
+        self._closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
@@ -51,7 +53,7 @@ class LoopThread:
     @property
     def running(self) -> bool:
         """Whether calls are still taken."""
-        return self._thread.is_alive() and not self._loop.is_closed()
+        return not self._closing and self._thread.is_alive()
 
     def inside(self) -> bool:
         """Tell whether the caller runs in the feed thread."""
@@ -65,6 +67,11 @@ class LoopThread:
         function : callable
         timeout : float or None
             Seconds to wait; None waits for ever.
+
+        Raises
+        ------
+        FeedClosedError
+            If the loop was closed before the function could run.
         """
         if self.inside():
             return function()
@@ -72,14 +79,18 @@ class LoopThread:
         async def run() -> T:
             return function()
 
-        return self.submit(run()).result(timeout)
+        try:
+            return self.submit(run()).result(timeout)
+        except concurrent.futures.CancelledError:
+            raise FeedClosedError("the feed was closed meanwhile") from None
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start a coroutine in the thread."""
-        if not self.running:
-            work.close()
-            raise FeedClosedError("the feed is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._gate:
+            if self.running:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise FeedClosedError("the feed is closed")
 
     def within(self, work: Coroutine[Any, Any, None], timeout: float) -> bool:
         """Tell whether a coroutine ends in so many seconds; it is cancelled if not."""
@@ -93,6 +104,11 @@ class LoopThread:
 
     def close(self) -> None:
         """Stop the loop and wait for the thread."""
-        if self.running and not self.inside():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=10)
+        if self.inside():
+            return
+        with self._gate:
+            # What is submitted after the loop was told to stop would never run, nor end.
+            if self.running:
+                self._closing = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
