@@ -30,6 +30,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter_ns, process_time
 from types import SimpleNamespace
 from typing import Any
@@ -201,26 +202,32 @@ class Contest:
 
     def __init__(self, name: str, moved: Moved, room: Column) -> None:
         self.name = name
-        chosen = indicator(name)
+        self._moved = moved
+        self._chosen = chosen = indicator(name)
         size = (len(room) // MOST, len(chosen.spec.outputs))
         out = room[: size[0] * size[1]].reshape(size)
+        self._out = out if out.nbytes > KEPT else None
+        self.spent: dict[str, list[float]] = {}
+
+    def works(self) -> dict[str, Work]:
+        """Return the calls to compare, of the columns as they lie now."""
+        given = self._moved.of(self._chosen.inputs)
         # TA-Lib does not look for NaN in what it is given; nor do we where the caller promises.
-        own: Work = lambda: chosen.values(*moved.of(chosen.inputs), finite=True)  # noqa: E731
-        self.works: dict[str, Work] = {"ours": own}
-        if out.nbytes > KEPT:
-            self.works["fresh"] = own
-            self.works["ours"] = lambda: chosen.values(
-                *moved.of(chosen.inputs), out=out, finite=True
-            )
-        if name in TALIB:
-            self.works["talib"] = lambda: TALIB[name](moved.bars)
-        self.spent: dict[str, list[float]] = {work: [] for work in self.works}
+        own = partial(self._chosen.values, *given, finite=True)
+        found: dict[str, Work] = {"ours": own}
+        if self._out is not None:
+            found = {"ours": partial(own, out=self._out), "fresh": own}
+        if self.name in TALIB:
+            found["talib"] = partial(TALIB[self.name], self._moved.bars)
+        return found
 
     def round(self, turn: int) -> None:
-        for work in sorted(self.works, reverse=bool(turn % 2)):
+        works = self.works()
+        for name in sorted(works, reverse=bool(turn % 2)):
+            work = works[name]
             begin = process_time()
-            self.works[work]()
-            self.spent[work].append(process_time() - begin)
+            work()
+            self.spent.setdefault(name, []).append(process_time() - begin)
 
     def line(self, count: int) -> tuple[str, float | None]:
         """Return the line to print, and TA-Lib's time over ours."""
@@ -229,7 +236,8 @@ class Contest:
         if "talib" not in spent:
             return line, None
         ratio = spent["talib"] / spent["ours"]
-        difference = apart(self.works["ours"](), self.works["talib"]())
+        works = self.works()
+        difference = apart(works["ours"](), works["talib"]())
         line += f"  TA-Lib {spent['talib'] / count * 1e9:8.2f}  ratio {ratio:5.2f}"
         line += f"  apart {difference:.0e}"
         if "fresh" in spent:

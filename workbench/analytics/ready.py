@@ -23,6 +23,7 @@ __all__ = ["Columns", "Ready", "Values", "fill_finite", "packed", "state_of"]
 
 Values = npt.NDArray[np.float64]
 Columns = Sequence[npt.NDArray[Any]]
+Kinds = tuple[np.dtype[Any], ...]
 
 _FLOAT = np.dtype(np.float64)
 _WHOLE = np.dtype(np.int64)
@@ -31,9 +32,9 @@ _WHOLE = np.dtype(np.int64)
 class Ready:
     """Run an indicator over whole series, each from a fresh state.
 
-    Everything that does not depend on the series is made once: a short kernel takes less time
-    over a million bars than to look up names, make records and find its compiled entry after
-    those bars have emptied the caches of the processor. Threads may share it.
+    All that does not depend on the series is made once, and what is done for each is little: a
+    million bars empty the caches of the processor, and from memory a few lines of Python take as
+    long as a quarter of a short kernel. Threads may share it.
 
     Parameters
     ----------
@@ -45,18 +46,20 @@ class Ready:
         Outputs.
     """
 
-    __slots__ = ("_bars", "_call", "_dtypes", "_fresh", "_indicator", "_kinds", "_p", "width")
+    __slots__ = ("_bars", "_calls", "_indicator", "_kinds", "_p", "_spare", "_zeros", "width")
 
     def __init__(self, indicator: Indicator) -> None:
         spec = indicator.spec
         self.width = len(spec.outputs)
         self._indicator = indicator
-        self._kinds = [_WHOLE if name in WHOLE else _FLOAT for name in spec.inputs]
+        self._kinds = tuple(_WHOLE if name in WHOLE else _FLOAT for name in spec.inputs)
         self._bars = bars_type(spec.inputs)
-        self._p, self._fresh = packed(indicator), state_of(indicator)
-        # The compiled entry, and the types of columns it is for.
-        self._call: Callable[..., Any] | None = None
-        self._dtypes: list[np.dtype[Any]] = []
+        self._p = packed(indicator)
+        # States that nobody works on, each with its bytes; to clear one is quicker than a new one.
+        self._spare = [_with_bytes(state_of(indicator))]
+        self._zeros = bytes(self._spare[0][1])
+        # Compiled entries by the types of columns they are for.
+        self._calls: dict[Kinds, Callable[..., Any]] = {}
 
     def table(self, bars: pd.DataFrame | Rows, symbol: str = "") -> Values:
         """Return the values over bars.
@@ -80,22 +83,25 @@ class Ready:
         ConfigError
             If columns are of different lengths, or `out` has no room for the values.
         """
-        read = [_plain(values, kind) for values, kind in zip(given, self._kinds, strict=True)]
-        n = len(read[0])
+        read = []
+        for values, kind in zip(given, self._kinds, strict=True):
+            column = np.ascontiguousarray(values, kind)
+            flags = column.flags
+            if flags.writeable or not flags.aligned:
+                column = _usual(column)
+            read.append(column)
+        shape = read[0].shape
         for column in read:
-            if column.shape != (n,):
+            if column.shape != shape or len(shape) != 1:
                 raise self._shapes(read)
         if out is None:
-            out = np.empty((n, self.width))
-        elif not (
-            isinstance(out, np.ndarray) and out.shape == (n, self.width)
-            and out.dtype == _FLOAT and out.flags.carray
-        ):  # fmt: skip
-            raise ConfigError(
-                f"{self._indicator!r}: out must be a writable, C-ordered float64 array of shape "
-                f"{(n, self.width)}"
-            )
-        self.fill(read, out, finite=finite)
+            out = np.empty((shape[0], self.width))
+        else:
+            self._check(out, shape[0])
+        if finite or _all_finite(read):
+            self._run(self._kinds, read, out)
+        else:
+            self._run_some(read, out)
         return out
 
     def fill(self, given: Columns, out: Values, *, finite: bool = False) -> None:
@@ -103,18 +109,36 @@ class Ready:
 
         `finite` promises that no value is NaN or infinite.
         """
-        if not finite and not _all_finite(given):
-            _fill_some(self._indicator, self._p, self._fresh.copy(), given, out)
-            return
-        dtypes = [column.dtype for column in given]
-        arguments = (self._p, self._fresh.copy(), self._bars(*given), out)
-        if dtypes == self._dtypes and self._call is not None:
-            self._call(*arguments)
-            return
-        kernel = self._indicator.spec.kernel
-        if not self._dtypes:
-            self._call, self._dtypes = entry(kernel, *arguments), dtypes
-        kernel(*arguments)
+        if finite or _all_finite(given):
+            self._run(tuple(column.dtype for column in given), given, out)
+        else:
+            self._run_some(given, out)
+
+    def _run(self, kinds: Kinds, given: Columns, out: Values) -> None:
+        try:
+            spare = self._spare.pop()
+            spare[1][:] = self._zeros
+        except IndexError:  # another thread has it
+            spare = _with_bytes(state_of(self._indicator))
+        arguments = (self._p, spare[0], tuple.__new__(self._bars, given), out)
+        call = self._calls.get(kinds)
+        if call is None:
+            call = self._calls[kinds] = entry(self._indicator.spec.kernel, *arguments)
+        call(*arguments)
+        self._spare.append(spare)
+
+    def _run_some(self, given: Columns, out: Values) -> None:
+        _fill_some(self._indicator, self._p, state_of(self._indicator), given, out)
+
+    def _check(self, out: Any, rows: int) -> None:
+        """Raise ConfigError unless `out` is an array that the values can be written to."""
+        shape = (rows, self.width)
+        known = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == _FLOAT
+        if not known or not out.flags.carray:
+            raise ConfigError(
+                f"{self._indicator!r}: out must be a writable, C-ordered float64 array of shape "
+                f"{shape}"
+            )
 
     def _shapes(self, given: Columns) -> ConfigError:
         shapes = ", ".join(str(column.shape) for column in given)
@@ -138,6 +162,10 @@ def state_of(indicator: Indicator) -> Rows:
     """Return the state of an indicator before its first bar."""
     spec = indicator.spec
     return np.zeros(max(1, spec.slots(indicator.parameters)), spec.state)
+
+
+def _with_bytes(state: Rows) -> tuple[Rows, memoryview]:
+    return state, state.view(np.uint8).data
 
 
 def fill_finite(
@@ -172,14 +200,8 @@ def _floats(given: Columns) -> list[npt.NDArray[Any]]:
     return [column for column in given if column.dtype == _FLOAT]
 
 
-def _plain(values: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return a column as the one kind of array that compiled entries take."""
-    column = np.ascontiguousarray(values, kind)
-    flags = column.flags
-    if not flags.aligned:
-        column = column.copy()
-        flags = column.flags
-    if flags.writeable:
-        column = column.view()
-        column.flags.writeable = False
-    return column
+def _usual(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a contiguous column as the one kind of array that compiled entries take."""
+    read = column.view() if column.flags.aligned else column.copy()
+    read.flags.writeable = False
+    return read
