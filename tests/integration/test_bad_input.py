@@ -57,7 +57,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
 
 
 def test_a_bad_key_is_told_in_the_providers_words_and_shown_nowhere(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, poll_for: Poll
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with (
@@ -65,14 +65,15 @@ def test_a_bad_key_is_told_in_the_providers_words_and_shown_nowhere(
         wb.connect("massive", api_key=KEY, ws_url=running.url) as feed,
     ):
         with pytest.raises(AuthError, match="authentication failed") as refused:
-            feed.subscribe("BTC-USD")
+            feed.subscribe("BTC-USD", timeout=90)
         assert feed.health.state == "failed"
         with pytest.raises(AuthError):
-            feed.wait("BTC-USD", timeout=1)
+            feed.wait("BTC-USD", timeout=90)
         told = f"{refused.value!r}{feed!r}{feed._repr_html_()}{feed.events()}{feed.health!r}"
         assert "authentication failed" in told
         assert KEY not in told
-        assert running.connections() == 0, "a refused key is not tried again"
+        poll_for(lambda: running.connections() == 0, what="for the refused one to go")
+        assert [e.kind for e in feed.events()].count("connecting") == 1, "it is not tried again"
     assert "authentication failed" in caplog.text
     assert KEY not in logged(caplog)
 
@@ -84,18 +85,26 @@ def test_no_key_at_all_is_told_before_connecting(monkeypatch: pytest.MonkeyPatch
         wb.connect("massive", api_key="")
 
 
+def held(holder: socket.socket) -> int:
+    """Keep a port on which only servers that share its address may listen, and return it."""
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return int(holder.getsockname()[1])
+
+
 def test_without_a_network_the_feed_says_so_and_goes_on_trying(poll_for: Poll) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with wb.connect(
-        "massive", api_key="k", ws_url=f"ws://127.0.0.1:{port}", reconnect="gentle"
-    ) as feed:
+    with (
+        socket.socket() as holder,
+        wb.connect(
+            "massive", api_key="k", ws_url=f"ws://127.0.0.1:{held(holder)}", reconnect="gentle"
+        ) as feed,
+    ):
+        port = holder.getsockname()[1]
         with pytest.raises(ConnectError, match=r"within 0\.3 s: .*goes on trying"):
             feed.subscribe("BTC-USD", timeout=0.3)
         with simulator(port=port):
-            poll_for(lambda: feed.health.state == "connected", 20)
-            feed.wait("BTC-USD")
+            poll_for(lambda: feed.health.state == "connected")
+            feed.wait("BTC-USD", timeout=90)
         assert feed.health.conserved()
 
 
@@ -131,7 +140,7 @@ def test_unknown_names_are_refused_and_the_feed_goes_on() -> None:
         with pytest.raises(ConfigError, match="forex"):
             feed.subscribe("EUR/USD")
         assert feed.symbols() == ("BTC-USD",)
-        feed.wait("BTC-USD")
+        feed.wait("BTC-USD", timeout=90)
         assert feed.health.errors.total() == 0
 
 
@@ -237,7 +246,7 @@ def test_bad_rows_are_counted_kept_and_disturb_nobody(poll_for: Poll) -> None:
     faults = Insert([*MALFORMED.values(), *map(Send, bad)])
     with simulator(faults=faults, rate=30.0) as running, feed_of(running) as feed:
         feed.subscribe("BTC-USD", ["1s", "1m"])
-        poll_for(lambda: len(feed.quarantine) >= len(MALFORMED) + len(bad), 20)
+        poll_for(lambda: len(feed.quarantine) >= len(MALFORMED) + len(bad))
         numbers = feed.health.numbers()
         before = cast(int, numbers["trades_accepted"])
         poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 20)
@@ -269,8 +278,8 @@ def test_trades_told_twice_count_once(poll_for: Poll) -> None:
 
     with simulator(faults=Twice(), rate=30.0) as running, feed_of(running) as feed:
         feed.subscribe("BTC-USD", ["1s"], channels=("trade",))
-        feed.wait("BTC-USD", count=50)
-        running.drop()
+        feed.wait("BTC-USD", count=50, timeout=90)
+        running.close()  # for good: after a reconnect what was missed would come once only
         poll_for(lambda: feed.health.state == "reconnecting")
         numbers = feed.health.numbers()
         assert numbers["trades_accepted"] == numbers["trades_duplicate"]
@@ -288,29 +297,30 @@ def test_a_full_store_is_told_and_takes_all_once_there_is_room(
         with simulator(rate=50.0) as running, feed_of(running, store=store) as feed:
             feed.subscribe(["BTC-USD", "ETH-USD"], ["1s"])
             store.limit(1)
-            poll_for(lambda: feed.health.store == "store_full", 30, "for a full store")
+            poll_for(lambda: feed.health.store == "store_full", what="for a full store")
             assert "store_full" in feed.health._repr_html_()
-            full = next(e for e in feed.events() if "store_full" in e.text)
-            assert full.kind == "error"
+            assert {e.kind for e in feed.events(1000) if "store_full" in e.text} == {"error"}
             before = cast(int, feed.health.numbers()["trades_accepted"])
             poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 50)
             feed.subscribe("SOL-USD", ["1s"])  # does not wait for the store
             assert feed.health.state == "connected"
             store.limit(None)
-            poll_for(lambda: feed.health.store == "running", 30, "for the store to recover")
+            poll_for(lambda: feed.health.store == "running", what="for the store to recover")
         assert feed.health.errors["store"] == 0
         stored = sum(len(store.trades(name)) for name in ("BTC-USD", "ETH-USD", "SOL-USD"))
         assert stored == feed.health.numbers()["trades_accepted"]
 
 
 class FullDisk:
-    """A file on a disk that fills up."""
+    """A file on a disk that fills up once some was written."""
 
     def __init__(self, file: BinaryIO, room: int) -> None:
         self._file, self._room = file, room
+        self._writes = 0
 
     def write(self, data: memoryview) -> int:
-        if len(data) > self._room:
+        self._writes += 1
+        if len(data) > self._room and self._writes > 5:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._room -= len(data)
         return self._file.write(data)
@@ -333,7 +343,7 @@ def test_a_full_disk_under_the_tape_does_not_cost_the_feed(tmp_path: Path, poll_
     tape = TapeWriter(path, flush_seconds=0.05, open=full)
     with simulator(rate=50.0) as running, feed_of(running, tape=tape) as feed:
         feed.subscribe(["BTC-USD", "ETH-USD"], ["1s"])
-        poll_for(lambda: feed.health.errors["tape"] > 0, 30)
+        poll_for(lambda: any(e.kind == "error" for e in feed.events(1000)))
         before = cast(int, feed.health.numbers()["trades_accepted"])
         poll_for(lambda: cast(int, feed.health.numbers()["trades_accepted"]) > before + 20)
         told = [e.text for e in feed.events() if e.kind == "error"]
