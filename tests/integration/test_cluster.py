@@ -129,6 +129,7 @@ def running(watched: Watched) -> Iterator[RunningSimulator]:
     keys = {KEY: Entitlement()}
     with start_simulator(port=0, symbols=SYMBOLS, keys=keys, faults=watched) as simulator:
         yield simulator
+        watched.held = False  # its end waits for every answer
 
 
 def opened(running: RunningSimulator, key: str = KEY) -> Archive:
