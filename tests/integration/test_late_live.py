@@ -132,8 +132,8 @@ def test_minutes_sent_again_by_the_provider_agree_everywhere(
         hear(feed, minute(0, 13.0, 6), minute(0, 13.0, 6), later=65)
         hear(feed, minute(120, 12.0, 5))
         hear(feed, minute(0, 14.0, 7), later=130)
-        poll_for(lambda: len(store.bars("BTC-USD", "1m", origin=1)) == 3)
-        feed._call(lambda: feed._core._keeper.settle())  # type: ignore[union-attr]
+        put = feed._call(lambda: feed._core._keeper.mark())  # type: ignore[union-attr]
+        poll_for(lambda: feed._core._keeper.settled(put))  # type: ignore[union-attr]
         rows = np.concatenate(told)
         first = rows[rows["time"] == START * SECOND]
         assert first["revision"].tolist() == [0, 1, 2]
@@ -183,9 +183,12 @@ def test_a_running_feed_follows_trades_that_the_provider_took_back(
             )
             held = held[np.isin(held["time"], wanted["time"])]
             assert held[FIELDS].tolist() == wanted[FIELDS].tolist()
+
+            # They are written a moment after they are told.
+            put = feed._call(lambda: feed._core._keeper.mark())
+            poll_for(lambda put=put: feed._core._keeper.settled(put))
             stored = store.rows("bar", "BTC-USD", timeframe=name, origin=0, table=feed.table)
             stored = stored[np.isin(stored["time"], wanted["time"])]
-            poll_for(lambda: idle(feed))
             assert stored[FIELDS].tolist() == wanted[FIELDS].tolist()
         closed, values = feed._call(lambda: (window.closed(), window.values()))
         assert values.tobytes() == wb.ema(3).start("BTC-USD").add(closed).tobytes()
