@@ -112,7 +112,7 @@ def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:
     class Broken(Indicator):
         def start(self, symbol: str = "") -> Any:
             run = super().start(symbol)
-            run.ahead = lambda bars: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+            run.look = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
             return run
 
     async def play(f: Fixture) -> None:
@@ -123,6 +123,8 @@ def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:
             await asyncio.sleep(0.01)
             if f.core.pipeline.health.errors["tick"]:
                 break
+        else:
+            pytest.fail("the indicator is not broken")
         f.clock.offset = 61.0
         for _ in range(2000):
             await asyncio.sleep(0.01)
