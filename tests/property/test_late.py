@@ -176,7 +176,7 @@ def check_end(store: SqliteStore, process: Process) -> None:
     """Bars in the store and in memory, and indicators, are those of the clean stream."""
     keeper, table = process.core._keeper, process.core.table
     assert keeper is not None
-    keeper.settle()
+    assert keeper._writer.flush(60)
     trades = store.rows("trade", process.name, table=table)
     for name in NAMES:
         wanted = time_bars(trades, name)
@@ -204,7 +204,7 @@ def play(store: SqliteStore, market: str, lateness: float, steps: list[Any]) -> 
             lives[-1].append(step)
     for i, some in enumerate(lives):
         last = i == len(lives) - 1
-        told += asyncio.run(asyncio.wait_for(live(store, market, lateness, clock, some, last), 30))
+        told += asyncio.run(asyncio.wait_for(live(store, market, lateness, clock, some, last), 120))
     check_told(np.concatenate([np.zeros(0, BAR), *told]))
     heard = {(e["i"], e["t"]) for step in steps if isinstance(step, list) for e in step}
     assert len(store.trades(SYMBOLS[market])) == len(heard), "each trade once"

@@ -83,7 +83,7 @@ class Live:
             self.core.tick()
             if not self.core.mending_now:
                 if self.core._keeper is not None:
-                    self.core._keeper.settle()
+                    assert self.core._keeper._writer.flush(60)
                 return
             await asyncio.sleep(0.002)
         pytest.fail("bars were not built")
