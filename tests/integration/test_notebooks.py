@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import warnings
@@ -42,6 +43,8 @@ def run(path: Path, folder: Path, *more: tuple[str, str]) -> Cells:
         # What the kernel's client leaves to the garbage collector is not ours to close.
         warnings.simplefilter("ignore", ResourceWarning)
         client.execute(env=kept | own)
+        del client
+        gc.collect()
     return {cell.id: cell for cell in notebook.cells}
 
 
