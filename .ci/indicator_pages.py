@@ -39,9 +39,10 @@ wb.indicators("Momentum")              # this page as a table
 ```
 
 A row in which an input is NaN or infinite is passed over: its values are NaN, and what comes
-after is as if it had not been there. Where good sources differ the default is TA-Lib's
-convention if it has one, and the others are choices of a parameter. The pictures are of an
-invented market, five-minute bars of two sessions, with default parameters.
+after is as if it had not been there. A number nearer to zero than 1e-100 is read as zero. Where
+good sources differ the default is TA-Lib's convention if it has one, and the others are choices
+of a parameter. The pictures are of an invented market, five-minute bars of two sessions, with
+default parameters.
 """
 _WIDTH, _TOP, _OWN, _GAP = 640, 170, 110, 12
 _COLOURS = ("#1f77d0", "#e07b00", "#8e5bc0", "#159a8c", "#c23b6f", "#7a7f00")

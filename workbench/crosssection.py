@@ -13,9 +13,8 @@ from tqdm.auto import tqdm
 
 from workbench.analytics.configured import Indicator
 from workbench.analytics.inputs import check_order, columns
-from workbench.analytics.ready import Values
+from workbench.analytics.ready import Values, cleaned
 from workbench.errors import ConfigError
-from workbench.kernels.dispatch import all_finite
 from workbench.records import Rows
 from workbench.sessions import timezone
 
@@ -107,8 +106,7 @@ class _Plan(threading.local):
     def _table(self, symbol: str, bars: pd.DataFrame | Rows) -> pd.DataFrame:
         check_order(bars, symbol)
         n = len(bars)
-        read = columns(bars, self._names, timezone(symbol), symbol)
-        finite = all(all_finite(column) for column in read if column.dtype == np.float64)
+        read, finite = cleaned(columns(bars, self._names, timezone(symbol), symbol))
         # Column by column, so that the table needs no copy.
         table = np.empty((len(self._keys), n))
         at = 0

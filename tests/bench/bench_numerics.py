@@ -3,7 +3,8 @@
     python tests/bench/bench_numerics.py [drift]
 
 The first table is the time over bars that fall to zero, after which means fade through denormal
-numbers, and over bars that stand still from some row on, by the time over bars that move about.
+numbers, over bars that fade themselves, over bars that stand still from some row on, over bars
+of denormal prices and over such prices here and there, by the time over bars that move about.
 With ``drift`` follows the deviation after 1e7 rows full of jumps by a million from the same
 window seen alone.
 """
@@ -63,14 +64,18 @@ def fading() -> None:
     tail[1_000:] *= np.maximum(0.98 ** np.arange(ROWS - 1_000), 0.0)
     frozen = steady.copy()
     frozen[1_000:] = steady[1_000]
+    tiny = steady * 1e-310
+    mixed = steady.copy()
+    mixed[::50] = 1e-310
+    kinds = {"zeros": fallen, "decay": tail, "frozen": frozen, "tiny": tiny, "mixed": mixed}
     worst = 0.0
     print(
-        f"{'indicator':<22}{'zeros':>8}{'decay':>8}{'frozen':>8}"
+        f"{'indicator':<22}{''.join(f'{kind:>8}' for kind in kinds)}"
         f"   time by that over bars that move, {ROWS:,} rows"
     )
     for name, spec in sorted(CATALOGUE.items()):
         chosen = Indicator(spec)
-        given = [columns(chosen, close) for close in (steady, fallen, tail, frozen)]
+        given = [columns(chosen, close) for close in (steady, *kinds.values())]
         out = np.empty((ROWS, len(spec.outputs)))
 
         def run(at: int, chosen: Indicator = chosen, given: list[Columns] = given,

@@ -9,6 +9,8 @@ import pytest
 from workbench.analytics.catalogue import BUILT_IN, CATALOGUE
 from workbench.analytics.configured import Indicator
 from workbench.analytics.inputs import WHOLE
+from workbench.analytics.run import Runs
+from workbench.records import BAR
 
 Floats = npt.NDArray[np.float64]
 Columns = list[npt.NDArray[np.generic]]
@@ -152,3 +154,23 @@ def test_windows_forget_what_has_left_them(name: str) -> None:
     off = np.abs(values[rows] - fresh) / np.maximum(np.abs(fresh), floor)
     assert np.array_equal(np.isnan(values[rows]), np.isnan(fresh))
     assert np.nan_to_num(off).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_numbers_too_near_to_zero_are_read_as_zero(name: str) -> None:
+    chosen = Indicator(CATALOGUE[name])
+    bars = np.zeros(400, BAR)
+    bars["time"] = np.arange(len(bars)) * 60_000_000_000
+    close = 100.0 + np.cumsum(np.random.default_rng(6).normal(0.0, 0.05, len(bars)))
+    near = np.where(np.arange(len(bars)) % 7 == 3, 1e-310, 1.0)
+    none = np.where(near < 1.0, 0.0, 1.0)
+    asked = [bars.copy(), bars.copy()]
+    for rows, part in zip(asked, (near, none), strict=True):
+        for column in ("open", "high", "low", "close", "volume", "vwap", "notional"):
+            rows[column] = np.where(part < 1.0, part, close)
+    want = chosen.ready.table(asked[1])
+    assert chosen.ready.table(asked[0]).tobytes() == want.tobytes()
+    for step in (1, 130):
+        runs = Runs([chosen])
+        parts = [runs.add(asked[0][at : at + step]) for at in range(0, len(bars), step)]
+        assert np.concatenate(parts).tobytes() == want.tobytes()

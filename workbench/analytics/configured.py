@@ -29,7 +29,8 @@ class Indicator:
     """An indicator with its parameters, ready to run.
 
     A row with an input that is NaN or infinite is passed over: its outputs are NaN, and what
-    comes after is as if the row had not been there.
+    comes after is as if the row had not been there. A number nearer to zero than 1e-100 is read
+    as zero.
 
     Parameters
     ----------
@@ -202,9 +203,9 @@ class Indicator:
         out : float64 array, shape (n, outputs), or None
             To write to; None makes one.
         finite : bool
-            True promises that no value is NaN or infinite, and spares the look for them,
-            which costs about as much as reading the columns. Values after a broken promise
-            mean nothing.
+            True promises that no value is NaN or infinite, or nearer to zero than 1e-100 but
+            not zero, and spares the look for them, which costs about as much as reading the
+            columns. Values after a broken promise mean nothing.
 
         Returns
         -------

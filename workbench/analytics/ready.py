@@ -12,14 +12,14 @@ import pandas as pd
 from workbench.analytics.inputs import WHOLE, columns
 from workbench.errors import ConfigError
 from workbench.kernels.columns import bars_type
-from workbench.kernels.dispatch import all_finite, entry
+from workbench.kernels.dispatch import INFINITE, SMALLEST, TINY, entry, oddities
 from workbench.records import Rows
 from workbench.sessions import timezone
 
 if TYPE_CHECKING:
     from workbench.analytics.configured import Indicator
 
-__all__ = ["Columns", "Ready", "Values", "fill_finite", "packed", "state_of"]
+__all__ = ["Columns", "Ready", "Values", "cleaned", "fill_finite", "packed", "state_of"]
 
 Values = npt.NDArray[np.float64]
 Columns = Sequence[npt.NDArray[Any]]
@@ -98,18 +98,20 @@ class Ready:
             out = np.empty((shape[0], self.width))
         else:
             self._check(out, shape[0])
-        if finite or _all_finite(read):
+        if finite:
             self._run(self._kinds, read, out)
         else:
-            self._run_some(read, out)
+            self.fill(read, out)
         return out
 
     def fill(self, given: Columns, out: Values, *, finite: bool = False) -> None:
         """Write the values over columns, as `inputs.columns` gives them, to `out`.
 
-        `finite` promises that no value is NaN or infinite.
+        `finite` tells that they are as :func:`cleaned` returns them, and all finite.
         """
-        if finite or _all_finite(given):
+        if not finite:
+            given, finite = cleaned(given)
+        if finite:
             self._run(tuple(column.dtype for column in given), given, out)
         else:
             self._run_some(given, out)
@@ -171,8 +173,13 @@ def _with_bytes(state: Rows) -> tuple[Rows, memoryview]:
 def fill_finite(
     indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values, *, finite: bool = False
 ) -> None:
-    """Run a kernel over columns, passing over rows with a value that is not finite."""
-    if finite or _all_finite(part):
+    """Run a kernel over columns, passing over rows with a value that is not finite.
+
+    `finite` tells that they are as :func:`cleaned` returns them, and all finite.
+    """
+    if not finite:
+        part, finite = cleaned(part)
+    if finite:
         spec = indicator.spec
         spec.kernel(p, s, bars_type(spec.inputs)(*part), out)
     else:
@@ -192,8 +199,18 @@ def _fill_some(indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values
     out[good] = some
 
 
-def _all_finite(given: Columns) -> bool:
-    return all(map(all_finite, _floats(given)))
+def cleaned(given: Columns) -> tuple[Columns, bool]:
+    """Return columns with numbers too near to zero as zeros, and whether all are finite."""
+    finite = True
+    found = list(given)
+    for place, column in enumerate(given):
+        odd = oddities(column) if column.dtype == _FLOAT else 0
+        if odd & INFINITE:
+            finite = False
+        if odd & TINY:
+            found[place] = np.where(np.abs(column) < SMALLEST, 0.0, column)
+            found[place].flags.writeable = False
+    return found, finite
 
 
 def _floats(given: Columns) -> list[npt.NDArray[Any]]:

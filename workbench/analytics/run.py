@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.analytics.inputs import WHOLE, columns, row
-from workbench.analytics.ready import Columns, Values, fill_finite, packed, state_of
+from workbench.analytics.ready import Columns, Values, cleaned, fill_finite, packed, state_of
 from workbench.kernels.columns import bars_type
-from workbench.kernels.dispatch import all_finite, bound
+from workbench.kernels.dispatch import SMALLEST, bound
 from workbench.records import Rows
 from workbench.sessions import timezone
 
@@ -59,7 +59,7 @@ class Run:
         """Take closed bars as columns, in the order of the indicator's inputs."""
         n = len(given[0])
         out = np.empty((n, len(self.indicator.spec.outputs)))
-        finite = n > self.EVERY and all(all_finite(c) for c in given if c.dtype == np.float64)
+        given, finite = cleaned(given) if n > self.EVERY else (given, False)
         start = 0
         while start < n:  # stop at the checkpoints on the way, but only at those that are kept
             step = self.EVERY - self.count % self.EVERY
@@ -229,6 +229,8 @@ class Runs:
         good = True
         for name, cell in self._cells.items():
             value = row(bar, name, self._zone)
+            if -SMALLEST < value < SMALLEST:
+                value = 0
             cell[0] = value
             good = good and value - value == 0.0
         return good

@@ -9,20 +9,32 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["all_finite", "bound", "compiled", "entry"]
+__all__ = ["INFINITE", "SMALLEST", "TINY", "bound", "compiled", "entry", "oddities"]
 
 #: All ones in NaN and the infinities.
 _EXPONENT = np.int64(0x7FF0000000000000)
+_SIGNLESS = np.int64(0x7FFFFFFFFFFFFFFF)
+
+#: What `oddities` may find.
+INFINITE, TINY = 1, 2
+
+#: Numbers nearer to zero are read as zero: no price, volume or ratio is that small, and products
+#: and differences of such numbers fall below what a float holds whole, which slows every step.
+SMALLEST = 1e-100
+_SMALLEST = np.float64(SMALLEST).view(np.int64)
 
 
 @nb.njit(cache=True, nogil=True)
-def all_finite(column):
-    """Tell whether no value of a column of floats is NaN or infinite."""
+def oddities(column):
+    """Tell whether a column of floats has NaN or infinities (1), numbers too near to zero (2)."""
     bits = column.view(np.int64)
-    bad = np.int64(0)
+    infinite = np.int64(0)
+    tiny = np.int64(0)
     for i in range(len(bits)):
-        bad += np.int64((bits[i] & _EXPONENT) == _EXPONENT)
-    return bad == 0
+        size = bits[i] & _SIGNLESS
+        infinite += np.int64(size >= _EXPONENT)
+        tiny += np.int64((size < _SMALLEST) & (size != 0))
+    return (INFINITE if infinite > 0 else 0) + (TINY if tiny > 0 else 0)
 
 
 def bound(kernel: Callable[..., None], *arguments: Any) -> Callable[[], Any]:
