@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 #: Seconds after which a test of several processes or a whole feed hangs rather than is slow.
-_PATIENCE = 600
+_PATIENCE = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

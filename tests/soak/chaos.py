@@ -180,7 +180,7 @@ def chaos(
         )  # fmt: skip
         with feed:
             feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
-            feed.wait(timeout=60, count=50, whole=True)
+            feed.wait(timeout=240, count=50, whole=True)
             start = time.time_ns() // 10**6 * 10**6
             simulator.faults.on("rest-error", status=404, path=LOST.replace("-", ""))
             for _ in range(faults):
@@ -227,10 +227,10 @@ def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end
     What it tells later of that time, as late reports, may come or not.
     """
     wanted = {symbol: set(_ids(simulator.trades(symbol, start, end))) for symbol in SYMBOLS}
-    patience = time.monotonic() + 120
+    patience = time.monotonic() + 240
     with open_store(path, mode="ro") as store:
         while time.monotonic() < patience:
-            feed.wait(timeout=120, whole=True)
+            feed.wait(timeout=240, whole=True)
             held = {
                 symbol: set(_ids(store.rows("trade", symbol, start=start, end=end)))
                 for symbol in SYMBOLS
@@ -239,7 +239,7 @@ def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end
                 break
             time.sleep(0.25)
     # A loss may have been noticed only after the first wait: all of it must be settled.
-    feed.wait(timeout=120, whole=True)
+    feed.wait(timeout=240, whole=True)
     return wanted
 
 

@@ -26,12 +26,12 @@ ws, rest, path, last = sys.argv[1:5]
 config = settings(api_key="k", ws_url=ws, rest_url=rest, overlap_seconds=100.0, reconnect="crypto")
 feed = connect("massive", store=path, config=config)
 feed.subscribe(sys.argv[5:], ["1s", "1m"], channels=("trade",))
-feed.wait(timeout=60)
+feed.wait(timeout=240)
 print("up", flush=True)
 if last == "last":
-    feed.wait(timeout=120, whole=True)
+    feed.wait(timeout=240, whole=True)
     time.sleep(3.0)
-    feed.wait(timeout=120, whole=True)
+    feed.wait(timeout=240, whole=True)
     feed.close()
 else:
     time.sleep(600)
@@ -87,7 +87,7 @@ def kill_a_recorder(seed: int, folder: Path, *, kills: int = 50, rate: float = 2
                 assert child.stdout is not None
                 assert child.stdout.readline() == "up\n"
                 if last == "last":
-                    assert child.wait(240) == 0
+                    assert child.wait(600) == 0
                 else:
                     time.sleep(dice.uniform(0.0, 2.0))
                     os.kill(child.pid, signal.SIGKILL)
