@@ -163,7 +163,8 @@ def test_numbers_too_near_to_zero_are_read_as_zero(name: str) -> None:
     bars["time"] = np.arange(len(bars)) * 60_000_000_000
     close = 100.0 + np.cumsum(np.random.default_rng(6).normal(0.0, 0.05, len(bars)))
     near = np.where(np.arange(len(bars)) % 7 == 3, 1e-310, 1.0)
-    none = np.where(near < 1.0, 0.0, 1.0)
+    near[5::7] = -0.0  # a zero, and it keeps its sign
+    none = np.where(near == 1e-310, 0.0, near)
     asked = [bars.copy(), bars.copy()]
     for rows, part in zip(asked, (near, none), strict=True):
         for column in ("open", "high", "low", "close", "volume", "vwap", "notional"):

@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.analytics.inputs import WHOLE, columns
 from workbench.errors import ConfigError
 from workbench.kernels.columns import bars_type
-from workbench.kernels.dispatch import INFINITE, SMALLEST, TINY, entry, oddities
+from workbench.kernels.dispatch import INFINITE, TINY, cleared, entry, oddities
 from workbench.records import Rows
 from workbench.sessions import timezone
 
@@ -201,16 +201,19 @@ def _fill_some(indicator: Indicator, p: Any, s: Rows, part: Columns, out: Values
 
 def cleaned(given: Columns) -> tuple[Columns, bool]:
     """Return columns with numbers too near to zero as zeros, and whether all are finite."""
-    finite = True
-    found = list(given)
-    for place, column in enumerate(given):
-        odd = oddities(column) if column.dtype == _FLOAT else 0
-        if odd & INFINITE:
-            finite = False
-        if odd & TINY:
-            found[place] = np.where(np.abs(column) < SMALLEST, 0.0, column)
-            found[place].flags.writeable = False
-    return found, finite
+    odd = [oddities(column) if column.dtype == _FLOAT else 0 for column in given]
+    finite = not any(found & INFINITE for found in odd)
+    places = [place for place, found in enumerate(odd) if found & TINY]
+    if not places:
+        return given, finite
+    read = list(given)
+    # One piece of memory: an allocator gives several back to the system at once, and asks anew.
+    rooms = np.empty((len(places), len(given[0])))
+    for place, room in zip(places, rooms, strict=True):
+        cleared(given[place], room)
+        room.flags.writeable = False
+        read[place] = room
+    return read, finite
 
 
 def _floats(given: Columns) -> list[npt.NDArray[Any]]:

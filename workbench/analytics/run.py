@@ -229,7 +229,7 @@ class Runs:
         good = True
         for name, cell in self._cells.items():
             value = row(bar, name, self._zone)
-            if -SMALLEST < value < SMALLEST:
+            if -SMALLEST < value < SMALLEST and value:
                 value = 0
             cell[0] = value
             good = good and value - value == 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["INFINITE", "SMALLEST", "TINY", "bound", "compiled", "entry", "oddities"]
+__all__ = ["INFINITE", "SMALLEST", "TINY", "bound", "cleared", "compiled", "entry", "oddities"]
 
 #: All ones in NaN and the infinities.
 _EXPONENT = np.int64(0x7FF0000000000000)
@@ -35,6 +35,15 @@ def oddities(column):
         infinite += np.int64(size >= _EXPONENT)
         tiny += np.int64((size < _SMALLEST) & (size != 0))
     return (INFINITE if infinite > 0 else 0) + (TINY if tiny > 0 else 0)
+
+
+@nb.njit(cache=True, nogil=True)
+def cleared(column, out):
+    """Write a column, with numbers too near to zero as zeros; a zero keeps its sign."""
+    for i in range(len(out)):
+        x = column[i]
+        near = (x < SMALLEST) & (x > -SMALLEST) & (x != 0.0)
+        out[i] = 0.0 if near else x
 
 
 def bound(kernel: Callable[..., None], *arguments: Any) -> Callable[[], Any]:
