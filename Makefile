@@ -34,7 +34,7 @@ lint: $(VENV)/.test ## Style, types and import layers only
 browser:
 	@.ci/chromium --install
 
-bench: $(VENV)/.test ## Figures, each against its floor or a peer in the same run
+bench: $(VENV)/.bench ## Figures, each against its floor or a peer in the same run
 	@for script in tests/bench/bench_*.py; do \
 	    echo "== $$script"; \
 	    $(BIN)/python "$$script" $(ARGS) || exit 1; \
@@ -70,6 +70,11 @@ $(VENV)/.test: pyproject.toml constraints.txt $(BIN)/python
 	@echo "Installing Workbench with what its tests need into $(VENV) (once) ..."
 	@$(PIP) -e '.[test,notebook]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@echo "Installing the libraries that figures are compared with into $(VENV) (once) ..."
+	@$(PIP) -e '.[test,bench]'
+	@touch $(VENV)/.installed $(VENV)/.test $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt $(BIN)/python
 	@echo "Installing what builds the documentation into $(VENV) (once) ..."
