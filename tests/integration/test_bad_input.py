@@ -263,7 +263,7 @@ def test_bad_rows_are_counted_kept_and_disturb_nobody(poll_for: Poll) -> None:
         assert cast(int, feed.health.numbers()["trades_refused"]) == len(bad)
         assert feed.health.errors.total() == 0
         # What could not be read makes some seconds doubtful until they were fetched.
-        mended = ("gap", "recovered", "filled")
+        mended = ("gap", "recovered", "filled", "quality")
         told = [event.kind for event in feed.events() if event.kind not in mended]
         assert told == ["connected", "connecting"]
         trades = feed.trades("BTC-USD", last=None)
