@@ -111,7 +111,7 @@ LOSSES = [
     "drop:code=1008,reason=policy,count=1",
     "drop:code=1011,count=1",
     "half-open:count=1",
-    "half-open:seconds=2.5,count=1",
+    "half-open:seconds=60,count=1",
     "kick:count=1",
     "kick:status=force_disconnect,count=1",
     "kick:status=max_connections,count=1",
