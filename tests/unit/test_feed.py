@@ -145,7 +145,7 @@ def test_from_a_frame_to_a_dataframe(feed: Feed, provider: Provider) -> None:
     assert [tf.name for tf in feed.timeframes("btc-usd")] == ["5s", "1m"]
     assert provider.heard[1] == {"action": "subscribe", "params": "XQ.BTC-USD,XT.BTC-USD"}
     provider.push(*(trade(k, 10 + k, k + 1) for k in range(70)))
-    feed.wait("BTC-USD", count=70)
+    feed.wait("BTC-USD", count=70, timeout=60)
     bars = feed.bars("BTC-USD", "1m")
     assert bars["count"].tolist() == [60, 10]
     assert bars["state"].tolist() == [2, FORMING]
@@ -166,7 +166,7 @@ def test_quotes_and_prices(feed: Feed, provider: Provider) -> None:
     feed.subscribe(["BTC-USD", "ETH-USD"])
     quote = {"ev": "XQ", "pair": "BTC-USD", "bp": 9.5, "bs": 1, "ap": 10, "as": 2, "t": MS}
     provider.push(trade(1, 8, 1), trade(2, 10, 2), quote, {**quote, "bp": 11})
-    feed.wait("BTC-USD", count=2)
+    feed.wait("BTC-USD", count=2, timeout=60)
     assert feed.quotes("BTC-USD")["spread"].fillna(-1).tolist() == [0.5, -1.0]
     prices = feed.prices()
     row = prices.loc["BTC-USD"]
@@ -187,14 +187,14 @@ def test_a_time_is_told_to_the_ns_beside_a_symbol_without_trades(
 ) -> None:
     feed.subscribe(["BTC-USD", "ETH-USD"])
     provider.push({**trade(0, 1, 1), "t": MS + 1})
-    feed.wait("BTC-USD")
+    feed.wait("BTC-USD", timeout=60)
     assert feed.prices()["time"]["BTC-USD"].value == (MS + 1) * 10**6
 
 
 def test_symbols_and_timeframes_come_and_go(feed: Feed, provider: Provider, poll_for: Poll) -> None:
     feed.subscribe("BTC-USD", "1m")
     provider.push(*(trade(k, 10, k + 1) for k in range(100)))
-    feed.wait("BTC-USD", count=100)
+    feed.wait("BTC-USD", count=100, timeout=60)
     feed.subscribe("BTC-USD", "10s")
     joined = feed.bars("BTC-USD", "10s")
     assert joined["count"].tolist() == [10] * 10, "it joins with the trades at hand"
@@ -211,7 +211,7 @@ def test_symbols_and_timeframes_come_and_go(feed: Feed, provider: Provider, poll
         feed.bars("BTC-USD")
     feed.subscribe("BTC-USD", "1m")
     provider.push(trade(101, 12, 101))
-    feed.wait("BTC-USD", count=101)
+    feed.wait("BTC-USD", count=101, timeout=60)
     assert feed.bars("BTC-USD", "1m")["count"].tolist() == [60, 41], "back with its past"
     assert feed.prices().loc["BTC-USD", "volume"] == 101.0
 
@@ -295,7 +295,7 @@ def test_streams_of_users(feed: Feed, provider: Provider, poll_for: Poll) -> Non
     sinks.append(values.conflate(0.02).sink(ends.append))
     for k in range(50):
         provider.push(trade(k, 10 + k, k + 1))
-    feed.wait("BTC-USD", count=50)
+    feed.wait("BTC-USD", count=50, timeout=60)
     assert seen[-1] == 59.0
     poll_for(lambda: ends and ends[-1] == 59.0, what="for the newest value")
     assert feed.health.errors["stream trade"] == len(seen)
@@ -310,7 +310,7 @@ def test_the_clock_closes_bars_without_trades(provider: Provider, poll_for: Poll
         feed.subscribe("BTC-USD", "1m")
         clock.offset = 10 * 10**9
         provider.push(trade(10, 5, 1))
-        feed.wait("BTC-USD")
+        feed.wait("BTC-USD", timeout=60)
         assert feed.bars("BTC-USD")["state"].tolist() == [FORMING]
         clock.offset = 61 * 10**9
         poll_for(lambda: feed.bars("BTC-USD")["state"].tolist() == [2])
@@ -350,7 +350,7 @@ def test_it_works_inside_a_running_loop(provider: Provider) -> None:
         with a_feed(provider) as feed:
             feed.subscribe("BTC-USD")
             provider.push(trade(1, 5, 1))
-            feed.wait("BTC-USD")
+            feed.wait("BTC-USD", timeout=60)
             return len(feed.trades("BTC-USD"))
 
     assert asyncio.run(cell()) == 1
@@ -360,7 +360,7 @@ def test_nothing_stays_behind(provider: Provider) -> None:
     feed = a_feed(provider)
     feed.subscribe("BTC-USD")
     provider.push(trade(1, 5, 1))
-    feed.wait("BTC-USD")
+    feed.wait("BTC-USD", timeout=60)
     gone = weakref.ref(feed.health._gate)
     feed.close()
     del feed
@@ -389,7 +389,7 @@ def write_tape(path: Path) -> None:
 
 def test_playing_a_tape(feed: Feed, tmp_path: Path) -> None:
     write_tape(tmp_path / "a.tape")
-    report = feed.play(tmp_path / "a.tape", timeframes=["1m", "10s"]).result(10)
+    report = feed.play(tmp_path / "a.tape", timeframes=["1m", "10s"]).result(60)
     assert (report.frames, report.failures) == (200, 0)
     assert feed.symbols() == ("BTC-USD", "ETH-USD")
     assert feed.bars("BTC-USD", "1m")["count"].tolist() == [30, 30, 30, 10]
@@ -403,7 +403,7 @@ def test_closing_while_a_tape_plays(provider: Provider, tmp_path: Path) -> None:
     write_tape(tmp_path / "a.tape")
     feed = a_feed(provider)
     future = feed.play(tmp_path / "a.tape", speed=1.0)
-    feed.wait(count=1)
+    feed.wait(count=1, timeout=60)
     feed.close()
     assert future.cancelled()
 
@@ -413,7 +413,7 @@ def test_speeds_end_in_the_same_bars(provider: Provider, tmp_path: Path) -> None
     results = []
     for speed in (math.inf, 4000.0):
         with a_feed(provider) as feed:
-            feed.play(tmp_path / "a.tape", speed=speed).result(20)
+            feed.play(tmp_path / "a.tape", speed=speed).result(60)
             frames = [feed.bars(s, "1m") for s in ("BTC-USD", "ETH-USD")]
             results.append([frame.to_csv() for frame in frames])
     assert results[0] == results[1]
