@@ -85,24 +85,15 @@ def test_no_key_at_all_is_told_before_connecting(monkeypatch: pytest.MonkeyPatch
         wb.connect("massive", api_key="")
 
 
-def held(holder: socket.socket) -> int:
-    """Keep a port on which only servers that share its address may listen, and return it."""
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    return int(holder.getsockname()[1])
-
-
-def test_without_a_network_the_feed_says_so_and_goes_on_trying(poll_for: Poll) -> None:
-    with (
-        socket.socket() as holder,
-        wb.connect(
-            "massive", api_key="k", ws_url=f"ws://127.0.0.1:{held(holder)}", reconnect="gentle"
-        ) as feed,
-    ):
-        port = holder.getsockname()[1]
+def test_without_a_network_the_feed_says_so_and_goes_on_trying(
+    poll_for: Poll, kept_port: int
+) -> None:
+    with wb.connect(
+        "massive", api_key="k", ws_url=f"ws://127.0.0.1:{kept_port}", reconnect="gentle"
+    ) as feed:
         with pytest.raises(ConnectError, match=r"within 0\.3 s: .*goes on trying"):
             feed.subscribe("BTC-USD", timeout=0.3)
-        with simulator(port=port):
+        with simulator(port=kept_port):
             poll_for(lambda: feed.health.state == "connected")
             feed.wait("BTC-USD", timeout=90)
         assert feed.health.conserved()

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import json
 import random
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.clock import SystemClock
+from workbench.clock import Clock, SystemClock
 from workbench.config import settings
 from workbench.errors import AuthError
 from workbench.flow.feed import Feed
@@ -277,25 +276,15 @@ def test_the_older_connection_of_a_key_gives_way_and_comes_back(
         lives(feed, poll_for)
 
 
-@contextlib.contextmanager
-def reserved() -> Iterator[int]:
-    """Hold a port on which only servers that share its address may listen."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
-
-
-def test_a_server_that_was_gone_is_found_again(poll_for: Poll) -> None:
+def test_a_server_that_was_gone_is_found_again(poll_for: Poll, kept_port: int) -> None:
     with (
-        reserved() as port,
-        simulator(symbols=("SPY",), rate=60.0, port=port) as first,
+        simulator(symbols=("SPY",), rate=60.0, port=kept_port) as first,
         feed_of(first.url) as feed,
     ):
         lives(feed, poll_for)
         first.close()
         poll_for(lambda: kinds(feed)["disconnected"] >= 3)
-        with simulator(symbols=("SPY",), rate=60.0, port=port):
+        with simulator(symbols=("SPY",), rate=60.0, port=kept_port):
             poll_for(lambda: kinds(feed)["reconnected"] == 1)
             lives(feed, poll_for)
 
@@ -434,25 +423,11 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Steady(SystemClock):
-    """Time passes in sleeps only: a machine that stops does not make the market jump."""
-
-    def __init__(self) -> None:
-        self._now = super().now()
-
-    def now(self) -> int:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        self._now += round(seconds * 1e9)
-
-
-def played(tape: Path, poll_for: Poll, *faults: str) -> tuple[Any, RunningSimulator]:
+def played(tape: Path, poll_for: Poll, clock: Clock, *faults: str) -> tuple[Any, RunningSimulator]:
     """Return the bars a feed makes of the recording, and the simulator it came from."""
     with (
         simulator(
-            trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults, clock=Steady()
+            trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults, clock=clock
         ) as sim,
         feed_of(sim.url, lateness_seconds=30.0) as feed,
     ):
@@ -464,11 +439,11 @@ def played(tape: Path, poll_for: Poll, *faults: str) -> tuple[Any, RunningSimula
 
 
 def test_late_repeated_and_shuffled_trades_end_in_the_bars_of_the_clean_stream(
-    tape: Path, poll_for: Poll
+    tape: Path, poll_for: Poll, steady_clock: Callable[[], Clock]
 ) -> None:
-    truth, _ = played(tape, poll_for)
+    truth, _ = played(tape, poll_for, steady_clock())
     faults = ["late:seconds=0.1,rate=0.2", "reorder:window=20", "duplicate:how=later,rate=0.3"]
-    bars, sim = played(tape, poll_for, *faults)
+    bars, sim = played(tape, poll_for, steady_clock(), *faults)
     assert all(sim.faults.counts()[name] > 20 for name in ("late", "reorder", "duplicate"))
     for tf, wanted in truth.items():
         assert len(wanted) > (200 if tf == "1s" else 3)

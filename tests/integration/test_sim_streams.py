@@ -18,7 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.clock import SystemClock
+from workbench.clock import Clock
 from workbench.errors import ConfigError, PortTakenError, TapeError
 from workbench.sim.faults import Abort, Action, Close, NoFaults, Send, Wait
 from workbench.sim.protocol import Entitlement
@@ -193,21 +193,9 @@ def test_reader_that_lags_behind_hears_why() -> None:
         assert socket.close_code == 1008
 
 
-class Steady(SystemClock):
-    """Time passes in sleeps only: a machine that stops does not make the market jump."""
-
-    def __init__(self) -> None:
-        self._now = super().now()
-
-    def now(self) -> int:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        self._now += round(seconds * 1e9)
-
-
-def test_minute_bar_comes_again_after_a_late_trade(tmp_path: Path) -> None:
+def test_minute_bar_comes_again_after_a_late_trade(
+    tmp_path: Path, steady_clock: Callable[[], Clock]
+) -> None:
     start = 1_723_161_240 * 10**9
     trades = [(5, "1", 10.0), (65, "2", 11.0), (185, "3", 12.0), (245, "4", 11.0)]
     lines = []
@@ -221,7 +209,7 @@ def test_minute_bar_comes_again_after_a_late_trade(tmp_path: Path) -> None:
     path = tmp_path / "late.jsonl"
     path.write_text("\n".join(lines))
     with (
-        simulator(trades=(path,), speed=100.0, tick_seconds=0.002, clock=Steady()) as sim,
+        simulator(trades=(path,), speed=100.0, tick_seconds=0.002, clock=steady_clock()) as sim,
         connect(f"{sim.url}/stocks") as socket,
     ):
         subscribe(socket, "AM.SPY,A.SPY")
