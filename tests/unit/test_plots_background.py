@@ -12,6 +12,7 @@ from bokeh.document import Document
 
 from workbench.analytics import macd
 from workbench.clock import ManualClock
+from workbench.errors import FeedClosedError
 from workbench.flow.window import Window
 from workbench.history.coverage import Coverage
 from workbench.history.ledger import Ledger
@@ -89,6 +90,44 @@ def test_a_strip_is_sent_once_until_it_changes(desk: Desk) -> None:
     desk.window.form(walk(300, 1), np.empty((1, 0)))
     desk.drawing.columns.pull()
     assert desk.refresh() == 0
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_trouble_of_a_look_is_told_once_and_passes(
+    desk: Desk, closed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = desk.feed
+    wrong = FeedClosedError("closed") if closed else TimeoutError("busy")
+
+    class Busy:
+        looks = 0
+
+        @property
+        def coverage(self) -> Coverage:
+            self.looks += 1
+            if self.looks < 4:
+                raise wrong
+            return good.coverage
+
+    busy, turns = Busy(), iter(range(60))
+    desk.background = Background(busy, desk.clock)
+    before = len(desk.sent)
+
+    async def run() -> None:
+        desk.background.start(
+            lambda: desk.drawing if next(turns, None) is not None else None, nullcontext
+        )
+        assert desk.background._task is not None
+        await asyncio.wait_for(desk.background._task, 60)
+
+    asyncio.run(run())
+    sent = len(desk.sent) - before
+    if closed:
+        assert (busy.looks, sent, caplog.messages) == (1, 0, [])
+    else:
+        assert busy.looks > 4
+        assert sent == 1
+        assert len(caplog.messages) == 1
 
 
 def test_zones_are_drawn_when_chosen_and_taken_away(desk: Desk) -> None:

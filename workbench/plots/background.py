@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from workbench.clock import Clock, SystemClock
-from workbench.errors import WorkbenchError
+from workbench.errors import FeedClosedError, WorkbenchError
 from workbench.plots.drawing import Drawing
 from workbench.plots.known import Known, read_known
 from workbench.plots.looks import look
@@ -71,12 +71,17 @@ class Background:
             self._task = None
 
     async def _run(self, drawing: Callable[[], Drawing | None], context: Callable[[], Any]) -> None:
+        told = ""
         while (shown := drawing()) is not None:
             try:
                 await self.refresh(shown, context)
-            except Exception as error:  # noqa: BLE001 - a chart goes on without its background
-                _log.warning("the background of a chart stays as it is: %s", error, exc_info=error)
+                told = ""
+            except FeedClosedError:
                 return
+            except Exception as error:  # noqa: BLE001 - what fails once may succeed a second later
+                if repr(error) != told:
+                    told = repr(error)
+                    _log.warning("the background of a chart is late: %s", told, exc_info=error)
             del shown
             await self._clock.sleep(_LOOK)
 
