@@ -179,22 +179,37 @@ def test_without_a_ledger_there_is_no_room_for_a_strip() -> None:
     assert 8 <= feet[0] - feet[1] <= 12
 
 
-def test_a_look_serves_all_who_come_and_rests_in_proportion_to_its_cost() -> None:
+@pytest.mark.parametrize(
+    ("costs", "times"),
+    [
+        # Cheap ones come every second, however many ask; one that took long changes nothing.
+        ([0.0] * 5, [0, 1, 2, 3, 4]),
+        ([0.0, 0.6, 0.0, 0.0], [0, 1, 2, 3]),
+        # Where each takes long, they rest in proportion, but never for long.
+        ([0.1, 0.1, 0.1, 0.1], [0, 1, 3.1, 5.2]),
+        ([2.0, 2.0, 2.0, 0.0, 0.0], [0, 2, 9, 16, 17]),
+    ],
+)
+def test_a_look_serves_all_who_come_and_rests_as_looks_take(
+    costs: list[float], times: list[float]
+) -> None:
     clock, seen = ManualClock(), list[float]()
 
     def read(feed: Any) -> int:
-        seen.append(clock.monotonic())
-        clock.advance(0.2)  # takes so long
+        seen.append(round(clock.monotonic(), 2))
+        clock.advance(costs[len(seen) - 1])
         return len(seen)
 
     one = Look(read, 1.0, clock)
-    for _ in range(3):
-        assert asyncio.run(one.of(None)) == 1
-    clock.advance(3.0)
-    assert asyncio.run(one.of(None)) == 1
-    clock.advance(1.0)
-    assert asyncio.run(one.of(None)) == 2
-    assert len(seen) == 2
+
+    async def ask() -> None:
+        while len(seen) < len(costs):
+            assert await one.of(None) == len(seen)
+            assert await one.of(None) == len(seen)
+            clock.advance(0.05)
+
+    asyncio.run(ask())
+    assert np.allclose(seen, times, atol=0.06)
 
 
 def test_a_look_that_failed_is_tried_again() -> None:

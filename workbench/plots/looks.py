@@ -14,8 +14,9 @@ __all__ = ["Look", "look"]
 
 T = TypeVar("T")
 
-#: A look takes at most this share of the time, however much there is to see.
-_SHARE = 0.05
+#: A look takes at most this share of the time, however much there is to see; but it rests no
+#: longer than so many seconds: prices that stand still beside a chart that moves are wrong.
+_SHARE, _LONGEST = 0.05, 5.0
 
 
 class Look(Generic[T]):
@@ -40,6 +41,7 @@ class Look(Generic[T]):
         self._period = period
         self._clock = clock
         self._due = -math.inf
+        self._cost = 0.0  # of the look before
 
     async def of(self, feed: Any) -> T | None:
         """Return what there is to see, not much older than the period."""
@@ -53,7 +55,10 @@ class Look(Generic[T]):
             self.newest = await asyncio.to_thread(self._read, feed)
         finally:
             cost = self._clock.monotonic() - now
-            self._due = now + max(self._period, cost / _SHARE)
+            # One that had to wait for a busy feed tells nothing of what looks take.
+            rest = min(cost, self._cost) / _SHARE
+            self._due = now + cost + min(max(self._period - cost, rest), _LONGEST)
+            self._cost = cost
         return self.newest
 
 
