@@ -184,9 +184,12 @@ def test_real_bars(shared_data: Path) -> None:
 # -- ends ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [0.0, 7.3, 1e-300, 1e300])
-def test_closes_that_are_all_equal(value: float) -> None:
-    close = np.full(200, value)
+@pytest.mark.parametrize(
+    ("close_price", "value"),
+    [(0.0, 0.0), (7.3, 7.3), (1e-90, 1e-90), (1e300, 1e300), (1e-300, 0.0)],  # read as zero
+)
+def test_closes_that_are_all_equal(close_price: float, value: float) -> None:
+    close = np.full(200, close_price)
     lines = made("linreg", length=5).values(close)[4:]
     np.testing.assert_array_equal(lines, np.tile([value, 0.0, value, 0.0, 0.0, 0.0], (196, 1)))
     np.testing.assert_array_equal(made("forecast", length=5).values(close)[4:, 0], value)
