@@ -15,7 +15,7 @@ import pytest
 from workbench.analytics import Indicator, ema
 from workbench.clock import SystemClock
 from workbench.config import settings
-from workbench.flow.core import Core
+from workbench.flow.core import TICK, Core
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame
 from workbench.store.store import Store, open_store
@@ -37,8 +37,8 @@ class WallTime(SystemClock):
 class Fixture:
     """A core whose connections never open, so that frames are handed to it."""
 
-    def __init__(self, store: Store | None) -> None:
-        self.clock = WallTime()
+    def __init__(self, store: Store | None, clock: WallTime) -> None:
+        self.clock = clock
         self.core = Core(
             lambda market, table: MassiveSource(market, table=table),
             settings(lateness_seconds=0.0, max_price_deviation=0.0, max_future_seconds=0.0),
@@ -61,9 +61,13 @@ class Fixture:
             self.core.deliver(self.source, [frame])
 
 
-def run(play: Callable[[Fixture], Coroutine[Any, Any, None]], store: Store | None = None) -> None:
+def run(
+    play: Callable[[Fixture], Coroutine[Any, Any, None]],
+    store: Store | None = None,
+    clock: WallTime | None = None,
+) -> None:
     async def main() -> None:
-        fixture = Fixture(store)
+        fixture = Fixture(store, clock or WallTime())
         try:
             await asyncio.wait_for(play(fixture), 60)
         finally:
@@ -106,6 +110,35 @@ def test_a_series_begins_with_what_is_stored(tmp_path: Path) -> None:
         run(first, store)
     with open_store(tmp_path / "a.db") as store:
         run(second, store)
+
+
+def test_after_a_stop_what_waits_is_read_before_the_clock_closes_bars() -> None:
+    class Stopped(WallTime):
+        waiting: Callable[[], None] | None = None
+        missed = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.missed
+
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if seconds == TICK and self.waiting is not None:
+                self.offset, self.missed = self.offset + 3.0, self.missed + 3.0
+                asyncio.get_running_loop().call_soon(self.waiting)
+                self.waiting = None
+
+    async def play(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1s"), ("trade",))
+        f.trades(0.1, 0.5)
+        clock.waiting = lambda: f.trades(0.9, 1.2, 2.9)
+        while len(f.core.bars("BTC-USD", timeframe("1s"), False)) < 3:
+            await asyncio.sleep(0.005)
+        bars = f.core.bars("BTC-USD", timeframe("1s"), False)
+        assert bars["count"].tolist() == [3, 1, 1]
+        assert bars["revision"].tolist() == [0, 0, 0]
+
+    clock = Stopped()
+    run(play, clock=clock)
 
 
 def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:

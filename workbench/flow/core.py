@@ -16,6 +16,7 @@ from workbench.clock import Clock
 from workbench.config import Settings
 from workbench.errors import TapeError
 from workbench.flow.amend import Amender
+from workbench.flow.beats import beats
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.hours import Hours
@@ -206,8 +207,7 @@ class Core:
 
     async def _tick(self) -> None:
         """Close bars by the clock and show forming ones."""
-        while True:
-            await self._clock.sleep(TICK)
+        async for _ in beats(self._clock, TICK):
             try:
                 self.tick()
             except Exception as error:  # noqa: BLE001 - indicators of users run in here
