@@ -88,7 +88,7 @@ def test_what_is_put_is_stored_by_kind(store: Gate) -> None:
 
 
 def test_few_rows_wait_for_company_and_many_do_not(store: Gate) -> None:
-    writer = Writer(store, TABLE, group_rows=10, group_seconds=60)
+    writer = Writer(store, TABLE, group_rows=10, group_seconds=3600)
     for first in range(9):
         writer.put(Batch("trade", trades(first, 1)))
     assert store.groups == []
@@ -96,7 +96,7 @@ def test_few_rows_wait_for_company_and_many_do_not(store: Gate) -> None:
     until(lambda: writer.stats.queued == 0)
     assert store.groups == [10]
     writer.put(Batch("trade", trades(10, 1)))
-    assert writer.flush(60)  # does not wait a minute either
+    assert writer.flush(60)  # does not wait an hour either
     assert store.groups == [10, 1]
     writer.put(Batch("trade", trades(11, 1)))
     assert writer.close()
