@@ -201,6 +201,32 @@ def test_bad_events_put_their_symbol_in_doubt_and_unknown_kinds_nothing(f: Fixtu
     assert any(state == "doubt" and end != float("inf") for state, _, end in f.states(eth))
 
 
+@pytest.mark.parametrize("further", [0.0, 0.5, 8.0])
+def test_what_was_spoiled_may_be_as_new_as_the_data_that_follow(f: Fixture, further: float) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data(10.0)
+    for _ in range(2):
+        f.clock.advance(100)
+        f.it.rejects(f.source, [Reject("malformed", "", b"", f.clock.now(), "BTC-USD")])
+    f.clock.advance(1)
+    f.data(10.0 - further)  # the market goes faster than our clock, or data come sooner
+
+    def doubts() -> list[tuple[float, float]]:
+        f.it.tick()
+        f.it.tick()
+        # What began with the first data is another matter, and so is what is not stored yet.
+        held = [(start, end) for state, start, end in f.states() if state == "doubt"]
+        return [(start, end) for start, end in held if start > 50 and end < 250]
+
+    seen = doubts()
+    assert seen == (
+        [(88.0, 92.0), (92.0, 200.0)] if further >= 1.0 else [(88.0, 92.0), (188.0, 192.0)]
+    )
+    f.clock.advance(1)
+    f.data()
+    assert doubts() == seen, "it is judged by the first data after it"
+
+
 def test_what_the_store_dropped_is_in_doubt(f: Fixture) -> None:
     f.it.subscribed("massive", "crypto", TOPICS)
     f.data()

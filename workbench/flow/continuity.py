@@ -58,6 +58,8 @@ class _Market:
     waits: float = 0.0  # since when, monotonic seconds
     gone: set[Series] = field(default_factory=set)  # lost, and not received again so far
     young: list[Series] = field(default_factory=list)  # those that began last
+    # Since the newest data: where the doubts of a series end, the first and the last, and why.
+    doubts: dict[Series, tuple[int, int, str]] = field(default_factory=dict)
     begun: int = 0  # since when they are taken for received, in market time
     corrected: int = 0  # how often that was put later
 
@@ -136,7 +138,9 @@ class Continuity:
         shift = int((rows["time"] - received).max())
         if shift > _AHEAD:
             return
-        known, of.shift = of.shift, max(of.shift, shift)
+        before, known, of.shift = self._shift(of), of.shift, max(of.shift, shift)
+        if of.doubts:
+            self._reach(of, self._shift(of) - before)
         if of.waiting:  # the first data of a connection tell what time it is in the market
             self._begin(market, of)
         elif of.shift - known >= _LATE and known != _NEVER and of.corrected < _CORRECTIONS:
@@ -165,6 +169,13 @@ class Continuity:
         of.gone -= of.series
         of.young, of.begun, of.corrected = new, at, 0
         self._on_live(new, at)
+
+    def _reach(self, of: _Market, rise: int) -> None:
+        """Doubt more if the market was further, when something was spoiled, than it seemed."""
+        doubts, of.doubts = of.doubts, {}
+        if rise >= _LATE:
+            for one, (first, last, why) in doubts.items():
+                self.doubted([one], first, last + rise, why)
 
     def _correct(self, of: _Market, rise: int) -> None:
         """Doubt what was taken for received because the first data were reported late."""
@@ -250,6 +261,9 @@ class Continuity:
                 longest = max(one.timeframe for one in own) * _SECOND
                 start = end - 2 * _MARGIN - (longest + _BAR_MARGIN if bar else 0)
                 self.doubted(own, start, end, why)
+                for one in own:
+                    first = of.doubts[one][0] if one in of.doubts else end
+                    of.doubts[one] = (first, end, why)
 
     def tick(self) -> None:
         """Prove what is stored by now, and note what came since; to be called once a second."""
