@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import psutil
 from tqdm.auto import tqdm
 
@@ -21,7 +22,7 @@ from workbench.feeds import connect
 from workbench.net.reconnect import PATIENT
 from workbench.sim.recording import RecordedMarket
 from workbench.sim.run import start_simulator
-from workbench.store.store import open_store
+from workbench.store.store import Store, open_store
 
 #: Length of the longest bars that are compared, ns: none may reach beyond what is judged.
 _LONGEST = 300 * 10**9
@@ -32,6 +33,39 @@ _LEFT_OUT = ("skew", "late", "stall", "rest-slow")
 _CALM = 45.0
 #: So many lost connections in a row.
 _BREAKS = 4
+#: So many lost trades are told of, each with what is known for so long around it.
+_TOLD, _AROUND = 20, pd.Timedelta("60s")
+
+
+def tell(
+    store: Store,
+    symbol: str,
+    lost: list[int],
+    faults: list[tuple[int, str]],
+    refused: list[str],
+) -> None:
+    """Print what went wrong and what is known around each lost trade.
+
+    Args:
+        store: Store of the day.
+        symbol: Symbol of the trades.
+        lost: Times of the trades, ms since 1970.
+        faults: The faults, each with the market's time at which it was switched on, ns.
+        refused: What is in quarantine.
+    """
+    known = store.coverage(symbol, intervals=True)
+    for ms in lost[:_TOLD]:
+        at = pd.Timestamp(ms, unit="ms", tz="UTC")
+        print(f"  lost {symbol} {at} ({ms})")
+        for when, fault in faults:
+            time = pd.Timestamp(when, unit="ns", tz="UTC")
+            if abs(time - at) <= _AROUND:
+                print(f"    fault {fault} at {time}")
+        near = known[(known["start"] <= at + _AROUND) & (known["end"] >= at - _AROUND)]
+        print("    " + near.to_string().replace("\n", "\n    "))
+        for row in refused:
+            if str(ms) in row:
+                print(f"    refused {row[:300]}")
 
 
 def main() -> int:
@@ -40,12 +74,13 @@ def main() -> int:
     parser.add_argument("recordings", type=Path, nargs="+", help="files of trades")
     parser.add_argument("--speed", type=float, default=50.0)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between faults")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the dice that choose the faults")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     dice, process = random.Random(given.seed), psutil.Process()
     faults = [fault for fault in FAULTS if fault.partition(":")[0] not in _LEFT_OUT]
     bad = 0
+    told: list[tuple[int, str]] = []
     market = RecordedMarket(given.recordings)
     ends = max(int(market.trades(name, 0, 2**62, 2**62)["time"][-1]) for name in market.symbols)
     calm = ends - round(_CALM * given.speed * 1e9)
@@ -78,7 +113,9 @@ def main() -> int:
                         simulator.faults.clear()
                         time.sleep(1.2 * PATIENT.settled)
                         breaks = 0
-                    name, _, rest = dice.choice(faults).partition(":")
+                    fault = dice.choice(faults)
+                    name, _, rest = fault.partition(":")
+                    told.append((simulator.position, fault))
                     parts = dict(part.split("=") for part in rest.split(",") if part)
                     values = {k: int(v) if v.isdigit() else v for k, v in parts.items()}
                     simulator.faults.on(name, count=1, **values)
@@ -91,6 +128,7 @@ def main() -> int:
             until = simulator.position
             grown = (process.memory_info().rss - first) / 1e6
             struck, errors = Counter(simulator.faults.counts()), Counter(feed.health.errors)
+            refused = [repr(row) for row in feed.quarantine.newest(10**6)]
         with open_store(path, mode="ro") as store:
             for symbol in simulator.symbols:
                 truth = simulator.trades(symbol)
@@ -113,6 +151,7 @@ def main() -> int:
                     )
                 missing, invented = (theirs - ours).total(), (ours - theirs).total()
                 bad += bool(missing or invented or wrong)
+                tell(store, symbol, sorted((theirs - ours).elements()), told, refused)
                 print(
                     f"{symbol}: {len(truth):,} of {whole:,} trades judged, missing {missing}, "
                     f"not the provider's {invented}, wrong bars {wrong}"
