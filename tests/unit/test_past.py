@@ -250,6 +250,19 @@ def test_trouble_is_told_and_tried_again_with_patience() -> None:
     run(play)
 
 
+def test_who_gives_up_waiting_disturbs_nobody() -> None:
+    async def play(f: Fixture) -> None:
+        f.core.subscribe([f.name], each("1m"), ("trade",))
+        gone, stays = (f.core.past.ask(f.name, M1, 200) for _ in range(2))
+        assert gone.cancel()
+        told = await asyncio.wrap_future(stays)
+        assert told.provider == 200
+        assert f.core.past.busy == 0
+        assert (await f.history(bars=300)).provider == 300
+
+    run(play)
+
+
 def test_a_feed_without_a_past_says_so() -> None:
     async def play(f: Fixture) -> None:
         f.core.follow(each("1m"))  # a tape is played: what is not on it does not come in

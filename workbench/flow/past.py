@@ -206,7 +206,9 @@ class Past:
             self._pipeline.health.tell("history", str(told))
         waiting, joint.waiting = joint.waiting, []
         for answer in waiting:
-            answer.set_result(told)
+            # Who asked may have given up, or the feed is being closed in another thread.
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(told)
 
     def _plan(self, joint: Joint, brought: Brought, *, failed: bool) -> None:
         """Settle when a series is looked at again."""
@@ -337,7 +339,7 @@ class Past:
     def close(self) -> None:
         """Give up what is on its way, and end the threads; in another thread than the feed's."""
         self._closed = True
-        for joint in self._joints.values():
+        for joint in list(self._joints.values()):
             for answer in joint.waiting:
                 answer.cancel()
         self._warming.close()
