@@ -439,7 +439,7 @@ def test_a_scheduler_that_is_lost_is_the_reason_of_what_is_missing(
             time.sleep(0.02)
         address = json.loads(place.read_text())["address"]
         kill = threading.Timer(0.5, scheduler.kill)
-        with distributed.Client(address, timeout=30, set_as_default=False) as client:
+        with distributed.Client(address, timeout=120, set_as_default=False) as client:
             kill.start()
             report = fill(running, tmp_path / "m.db", dask=client, workers=2)
         kill.join()

@@ -193,7 +193,7 @@ class Watched:
         async def main() -> None:
             task = asyncio.create_task(self.stream.run())
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(90):
                     while not enough():
                         await asyncio.sleep(0.005)
             finally:
@@ -528,7 +528,7 @@ def stream(sim: RunningSimulator, enough: Callable[[list[Any]], bool]) -> list[A
             if enough(events):
                 await client.close()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             await client.connect(got)
 
     asyncio.run(run())

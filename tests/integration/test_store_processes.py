@@ -314,7 +314,7 @@ class Slow(SqliteStore):
     """A store on a disk that takes its time."""
 
     def append_many(self, batches: Iterable[Batch], table: SymbolTable) -> int:
-        for _ in range(18):
+        for _ in range(30):
             threading.Event().wait(0.05)
         return super().append_many(batches, table)
 
@@ -322,8 +322,8 @@ class Slow(SqliteStore):
 def test_a_slow_disk_is_waited_for_at_the_end_as_long_as_it_goes_on(tmp_path: Path) -> None:
     with Slow(tmp_path / "m.db", durability="normal") as store:
         writer = Writer(store, SymbolTable(["BTC-USD"]), group_seconds=0.001)
-        for number in range(6):  # as many rows as one transaction takes at most
+        for number in range(7):  # as many rows as one transaction takes at most
             assert writer.put(Batch("trade", trades(number * 20_000, 20_000)))
         # More than one of them takes, less than all do.
-        assert writer.close(timeout=4.0)
-        assert len(store.rows("trade", "BTC-USD")) == 120_000
+        assert writer.close(timeout=8.0)
+        assert len(store.rows("trade", "BTC-USD")) == 140_000

@@ -123,7 +123,7 @@ def lab(tmp_path: Path, poll_for: Callable[..., None]) -> Iterator[Lab]:
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
 
 def answers(lab: Lab) -> bool:
@@ -131,7 +131,7 @@ def answers(lab: Lab) -> bool:
     try:
         (told,) = (lab.folder / "runtime").glob("jpserver-*.json")
         lab.url = json.loads(told.read_text("utf-8"))["url"].rstrip("/")
-        with urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=60) as answer:
             return bool(answer.status == 200)
     except (ValueError, urllib.error.URLError, ConnectionError, TimeoutError):
         return False  # not yet, or half of the file

@@ -65,7 +65,7 @@ def test_what_a_store_has_of_old_makes_no_symbol_stale(tmp_path: Path) -> None:
         simulator.faults.on("outage", seconds=60.0, count=1)
         with connect("sim", simulator=simulator, store=store, fill_gaps=False) as feed:
             with suppress(ConnectError):  # the login may fall into the outage
-                feed.subscribe("BTC-USD", "1m", channels=("trade",), timeout=5.0)
+                feed.subscribe("BTC-USD", "1m", channels=("trade",), timeout=60.0)
             assert feed.bars("BTC-USD", "1m")["close"].notna().any(), "the store was read"
             (line,) = feed.quality.series
             assert line.silence is not None
