@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -16,9 +16,16 @@ from rich.table import Table
 from workbench.cli.console import clock, console, moment, pace, statistics, stoppable, warmed
 from workbench.cli.watch import serve_feed
 from workbench.config import Settings
+from workbench.errors import AuthError, ConnectError
 from workbench.flags import BARS, LOGIN, STORE, flags
 
+if TYPE_CHECKING:
+    from workbench.flow.feed import Feed
+
 __all__ = ["record", "replay", "verify"]
+
+#: Seconds until it is said that there is no login yet; a recorder goes on trying.
+_LOGIN = 5.0
 
 
 @flags(*LOGIN, *BARS, *STORE)
@@ -44,25 +51,38 @@ def record(
             source, config=config, store=config.store_path if keep else None, tape=path,
             simulator={"head_start": 0.0} if source == "sim" else None,
         )  # fmt: skip
+        failure = None
         with feed:
-            feed.subscribe(symbols, timeframe or ["1m"])
+            try:
+                feed.subscribe(symbols, timeframe or ["1m"], timeout=_LOGIN)
+            except ConnectError as error:
+                feed.wait(count=0)  # raises if it has given up
+                console.print(f"[yellow]{error}[/yellow]")
             console.print(f"recording {', '.join(feed.symbols())} on {path}")
-            _until(duration, every, lambda: console.print(statistics(feed)))
+            try:
+                _until(duration, every, feed, lambda: console.print(statistics(feed)))
+            except (AuthError, ConnectError) as error:
+                failure = error
         console.print(statistics(feed))  # once nothing more comes: what is told is what is kept
+        if failure is not None:
+            raise failure
 
 
-def _until(duration: float, every: float, report: Callable[[], None]) -> None:
-    """Report now and then until the time is over or Ctrl+C."""
-    start = clock.monotonic()
+def _until(duration: float, every: float, feed: Feed, report: Callable[[], None]) -> None:
+    """Report now and then until the time is over or Ctrl+C; raise what made the feed give up."""
+    start = told = clock.monotonic()
     never = threading.Event()
     try:
         while True:
-            left = duration - (clock.monotonic() - start) if duration else every
-            if left <= 0:
+            now = clock.monotonic()
+            if duration and now - start >= duration:
                 return
-            never.wait(min(every, left))
-            if not duration or clock.monotonic() - start < duration:
+            if now - told >= every:
+                told = now
                 report()
+            feed.wait(count=0)
+            due = min(told + every, start + duration if duration else math.inf)
+            never.wait(min(1.0, max(0.0, due - clock.monotonic())))
     except KeyboardInterrupt:
         return
 
