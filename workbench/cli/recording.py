@@ -40,7 +40,10 @@ def record(
     duration: Annotated[float, typer.Option(help="Seconds; 0 is until Ctrl+C")] = 0.0,
     every: Annotated[float, typer.Option(help="Seconds between statistics")] = 60.0,
 ) -> None:
-    """Record the market without a screen: raw frames on tape, trades and bars in the store."""
+    """Record the market without a screen: raw frames on tape, trades and bars in the store.
+
+    It goes on trying while the provider is not there; where that is given up, it ends with why.
+    """
     from workbench.feeds import connect
 
     config.data_dir.mkdir(parents=True, exist_ok=True)
