@@ -165,7 +165,7 @@ class Filling:
         for call in made.calls:
             of = by_series[self._series(call.request)]
             of.missing += sum(high - low for low, high in call.gaps)
-        log.info("backfill from %s: %r", self._archive.name, made)
+        log.debug("backfill from %s: %r", self._archive.name, made)
         agreed = made.complete or confirm is None or confirm(made)
         if agreed and not made.complete:
             # Before anything is fetched: whatever happens now, it is known to be missing.
