@@ -59,7 +59,7 @@ def record(
             try:
                 feed.subscribe(symbols, timeframe or ["1m"], timeout=_LOGIN)
             except ConnectError as error:
-                feed.wait(count=0)  # raises if it has given up
+                _look(feed)
                 console.print(f"[yellow]{error}[/yellow]")
             console.print(f"recording {', '.join(feed.symbols())} on {path}")
             try:
@@ -83,11 +83,17 @@ def _until(duration: float, every: float, feed: Feed, report: Callable[[], None]
             if now - told >= every:
                 told = now
                 report()
-            feed.wait(count=0)
+            _look(feed)
             due = min(told + every, start + duration if duration else math.inf)
             never.wait(min(1.0, max(0.0, due - clock.monotonic())))
     except KeyboardInterrupt:
         return
+
+
+def _look(feed: Feed) -> None:
+    """Raise what made the feed give up, if it has."""
+    if feed.health.state == "failed":
+        feed.wait(count=0, timeout=60.0)
 
 
 @flags(*BARS, *STORE)
