@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from workbench.clock import ManualClock
 from workbench.errors import StoreError, StoreFullError
 from workbench.flow.continuity import Continuity, series_of
 from workbench.history.ledger import Ledger
-from workbench.records import TRADE, Batch
+from workbench.records import BAR, QUOTE, TRADE, Batch
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Reject, Topic
 from workbench.store.coverage import OPEN, Change, Series
@@ -52,13 +53,21 @@ class Fixture:
             raise StoreFullError("no room")
         self.written += changes
 
-    def data(self, delay: float = 0.0) -> None:
-        """Let a trade come whose time is some seconds ago."""
+    def data(self, delay: float = 0.0, kind: Literal["trade", "quote"] = "trade") -> None:
+        """Let a trade or quote come whose time is some seconds ago."""
         now = self.clock.now()
-        rows = np.zeros(1, TRADE)
+        rows = np.zeros(1, TRADE if kind == "trade" else QUOTE)
         rows["time"], rows["received"] = now - round(delay * SECOND), now
         self.it.frames(self.source, now)
-        self.it.came(Batch("trade", rows))
+        self.it.came(Batch(kind, rows))
+
+    def bar(self, delay: float) -> None:
+        """Let a minute bar come that ended some seconds ago."""
+        now = self.clock.now()
+        rows = np.zeros(1, BAR)
+        rows["time"], rows["timeframe"] = now - round((60 + delay) * SECOND), 60
+        self.it.frames(self.source, now)
+        self.it.came(Batch("bar", rows))
 
     def states(self, one: Series = TRADES) -> list[tuple[str, float, float]]:
         """Return what the ledger says, in seconds since the start."""
@@ -132,6 +141,76 @@ def test_a_quiet_market_is_received_after_some_seconds(f: Fixture) -> None:
     f.clock.advance(0.2)
     f.it.tick()
     assert [state for state, *_ in f.states()] == ["doubt"]
+
+
+def test_a_delayed_market_that_was_quiet_at_first_is_received_from_its_own_time_on(
+    f: Fixture,
+) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.clock.advance(4)
+    f.it.frames(f.source, f.clock.now())  # something that tells no time
+    f.it.tick()
+    f.clock.advance(4)
+    f.it.frames(f.source, f.clock.now())
+    f.it.tick()
+    f.it.tick()
+    assert f.states() == [("doubt", 4, float("inf"))], "nothing is proven by a guess"
+    f.data(delay=900)
+    assert f.states() == [("doubt", -892, float("inf"))]
+    assert [at for _, at in f.begun] == [START + 4 * SECOND, START - 892 * SECOND]
+    f.clock.advance(10)
+    f.data(delay=900)
+    f.it.tick()
+    f.it.tick()
+    assert f.states() == [("received", -892, -884), ("doubt", -884, float("inf"))]
+    f.it.lost("crypto", "cut")
+    assert f.states()[1][:2] == ("doubt", -884), "what is lost is lost in the market's time"
+
+
+def test_a_market_that_catches_up_after_a_quiet_start_is_never_in_doubt_ahead_of_itself(
+    f: Fixture,
+) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.clock.advance(4)
+    f.it.tick()
+    for delay in (240, 180, 120, 60, 0):
+        f.data(delay=delay)
+        now = (f.it.now("crypto") - START) / SECOND
+        assert max((end for state, _, end in f.states() if end < 1e9), default=now) <= now
+        f.clock.advance(0.1)
+    f.it.tick()
+    f.it.tick()
+    assert f.states()[-1][0] == "doubt"
+    assert f.states()[-2][0] == "received"
+
+
+def test_quotes_tell_the_time_of_a_market_without_trades(f: Fixture) -> None:
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.data(delay=900, kind="quote")
+    assert f.it.now("crypto") == START - 900 * SECOND
+    assert f.states() == [("doubt", -900, float("inf"))]
+
+
+def test_bars_tell_the_time_only_where_nothing_else_comes(f: Fixture) -> None:
+    bars = Series("massive", "BTC-USD", "bar", 60)
+    f.it.subscribed("massive", "crypto", TOPICS[1:])
+    f.clock.advance(4)
+    f.it.tick()
+    f.bar(delay=900)
+    assert f.it.now("crypto") == f.clock.now() - 900 * SECOND
+    f.clock.advance(300)
+    f.bar(delay=900)
+    f.it.tick()
+    f.it.tick()
+    assert f.it.lost("crypto", "cut") == 1
+    # What the provider would have told in the next minutes was not received.
+    (begin, end) = next((a, b) for state, a, b in f.states(bars) if state == "doubt")
+    assert begin <= 304 - 900
+    assert end > 304 - 900
+    f = Fixture()
+    f.it.subscribed("massive", "crypto", TOPICS)
+    f.bar(delay=9)
+    assert f.states() == [], "trades are to come, which tell it better"
 
 
 def test_what_came_is_proven_once_it_is_stored(f: Fixture) -> None:

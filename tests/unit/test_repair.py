@@ -156,6 +156,7 @@ def test_a_hole_is_fetched_with_what_was_told_late_before_it(f: Fixture) -> None
 
 
 def test_a_history_that_lags_is_asked_again(f: Fixture) -> None:
+    f.clock = f.repair._clock = ManualClock(30 * SECOND)
     f.live = trades(21, 22)
     f.answer(([12, 21], 25, False))  # 22 was received live and is not there yet
     f.look()
@@ -167,6 +168,28 @@ def test_a_history_that_lags_is_asked_again(f: Fixture) -> None:
     f.look()
     assert f.holes() == []
     assert f.delivered == [12, 18]
+
+
+def test_what_shows_that_a_history_is_not_behind_may_be_on_several_pages(f: Fixture) -> None:
+    f.live = trades(21, 22, 24)
+    f.answer(([12, 18, 21], 21, True), ([22], 22, True), ([24], 25, False))
+    f.look()
+    assert f.holes() == []
+    assert f.delivered == [12, 18]
+
+
+def test_a_trade_that_the_history_never_tells_does_not_keep_a_hole_open(f: Fixture) -> None:
+    f.live = trades(21, 22)  # the first was taken back meanwhile
+    f.clock = f.repair._clock = ManualClock(30 * SECOND)
+    for _ in range(2):
+        f.answer(([12, 22], 25, False))
+        f.look()
+        assert f.holes() == [(17, 20)], "it may still be told: pages can be made in any order"
+        f.clock.advance(2)
+    f.clock.advance(60)
+    f.answer(([12, 22], 25, False))
+    f.look()
+    assert f.holes() == []
 
 
 def test_without_live_trades_some_seconds_must_have_passed() -> None:

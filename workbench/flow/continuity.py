@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from workbench.clock import Clock
 from workbench.errors import StoreError
 from workbench.history.ledger import Ledger
@@ -62,6 +64,7 @@ class _Market:
     doubts: dict[Series, tuple[int, int, str]] = field(default_factory=dict)
     begun: int = 0  # since when they are taken for received, in market time
     corrected: int = 0  # how often that was put later
+    guessed: bool = False  # they began before any data told what time it is in the market
 
 
 class Continuity:
@@ -128,23 +131,35 @@ class Continuity:
         of.last = max(of.last, received)
 
     def came(self, batch: Batch) -> None:
-        """Take note of the times of a batch of trades or quotes of one market."""
-        rows = batch.rows
-        received = rows["received"]
-        market = asset_class(self._table.name(int(rows["symbol"][-1])))
+        """Take note of the times of a batch of one market."""
+        market = asset_class(self._table.name(int(batch.rows["symbol"][-1])))
         of = self._markets.get(market)
-        if of is None or int(received[-1]) <= 0:
-            return
-        shift = int((rows["time"] - received).max())
-        if shift > _AHEAD:
+        shift = None if of is None else self._told(batch, of)
+        if of is None or shift is None or shift > _AHEAD:
             return
         before, known, of.shift = self._shift(of), of.shift, max(of.shift, shift)
         if of.doubts:
             self._reach(of, self._shift(of) - before)
+        if of.guessed:
+            self._begin_again(market, of)
         if of.waiting:  # the first data of a connection tell what time it is in the market
             self._begin(market, of)
         elif of.shift - known >= _LATE and known != _NEVER and of.corrected < _CORRECTIONS:
             self._correct(of, of.shift - known)
+
+    @staticmethod
+    def _told(batch: Batch, of: _Market) -> int | None:
+        """Return how far the market is ahead of the clock by a batch; None if that tells nothing.
+
+        Bars end well before they are sent: they only tell where nothing else comes.
+        """
+        rows = batch.rows
+        if batch.kind != "bar":
+            received = rows["received"]
+            return int((rows["time"] - received).max()) if int(received[-1]) > 0 else None
+        if of.last == _NEVER or any(not one.timeframe for one in of.series | of.waiting):
+            return None
+        return int((rows["time"] + rows["timeframe"].astype(np.int64) * _SECOND).max()) - of.last
 
     def subscribed(self, source: str, market: str, topics: Iterable[Topic]) -> list[Series]:
         """Take note that topics are being sent from now on; return those that were not.
@@ -168,7 +183,19 @@ class Continuity:
         of.series = of.series | set(new)
         of.gone -= of.series
         of.young, of.begun, of.corrected = new, at, 0
+        of.guessed = of.shift == _NEVER
         self._on_live(new, at)
+
+    def _begin_again(self, market: str, of: _Market) -> None:
+        """Put right when series began whose market is behind the clock, as of a delayed feed."""
+        of.guessed = False
+        at, some = self.now(market), sorted(of.series)
+        if some and of.begun - at >= _LATE:
+            name = f"{market} {of.connections}"
+            self._say(lambda: self.ledger.stopped(of.source, at, series=some))
+            self._say(lambda: self.ledger.live(some, at, connection=name))
+            of.young, of.begun, of.corrected = some, at, 0
+            self._on_live(some, at)
 
     def _reach(self, of: _Market, rise: int) -> None:
         """Doubt more if the market was further, when something was spoiled, than it seemed."""
@@ -282,7 +309,7 @@ class Continuity:
             del left[1:-1]
         found: list[tuple[Series, int]] = []
         for of in self._markets.values():
-            if of.last == _NEVER:
+            if of.last == _NEVER or of.guessed:
                 continue
             until = of.last + self._shift(of) - _MARGIN
             for one in of.series:

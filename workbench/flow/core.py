@@ -158,7 +158,10 @@ class Core:
             *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
             branch("bar", "kinds").sink(self.drawn.bars),
-            branch("trade", "ledger").filter(self._is_live).sink(self.mending.continuity.came),
+            *(
+                branch(kind, "ledger").filter(self._is_live).sink(self.mending.continuity.came)
+                for kind in ("trade", "quote", "provider_bar")
+            ),
             guard(self.pipeline.refusals, "ledger", health.failed).sink(
                 self.mending.continuity.refused
             ),

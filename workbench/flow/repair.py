@@ -29,6 +29,8 @@ _log = logging.getLogger("workbench.flow.repair")
 _SECOND = 1_000_000_000
 #: Live trades of so long after a hole show whether the history tells of that time yet.
 _WITNESS = 5 * _SECOND
+#: A history that tells some of them, but not others, so long after them will not tell those.
+_SETTLED = 60 * _SECOND
 #: Holes nearer to each other are fetched together.
 _NEAR = 60 * _SECOND
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -201,10 +203,12 @@ class Repair:
         wish = self._wish(one, start, end)
         reached, fetched, new = wish.start, 0, 0
         lagging = False
+        after: list[Rows] = []
         # Later pages may be of what was known when the first one was asked for.
         first = self._clock.now()
         for page in self._archive.pages(wish):
             rows, upto = page.batch.rows, page.reached
+            after.append(rows[rows["time"] >= end])
             if one.timeframe:
                 # The history may not tell yet of bars that were just closed. One that ends after
                 # the hole will be told live.
@@ -213,7 +217,7 @@ class Repair:
                 rows = rows[rows["time"] < closed]
                 lagging = closed < length.start(end)
                 upto = min(upto, closed) if lagging else upto
-            elif page.next is None and not self._caught_up(one, end, rows, first, now):
+            elif page.next is None and not self._caught_up(one, end, after, first, now):
                 lagging = True
                 upto = int(rows["time"][-1]) - _WITNESS if len(rows) else reached
             fresh = self._fresh(one, rows)
@@ -238,11 +242,17 @@ class Repair:
         last = length.start(end - 1) + length.ns
         return Request(one.symbol, kind, length, length.start(start), last)
 
-    def _caught_up(self, one: Series, end: int, rows: Rows, begun: int, now: int) -> bool:
-        """Tell whether the history knows of the time up to the end of a hole."""
+    def _caught_up(
+        self, one: Series, end: int, after: Sequence[Rows], begun: int, now: int
+    ) -> bool:
+        """Tell whether the history knows of the time up to the end of a hole.
+
+        `after` is what its pages told of the time from then on.
+        """
         seen = self._at_hand.witnesses(one, end, end + _WITNESS, begun - _SECOND)
         if len(seen):
-            return bool(_among(seen, rows).all())
+            known = _among(seen, np.concatenate(after))
+            return bool(known.all() or (known.any() and now - end >= _SETTLED))
         return now - self._lag >= end
 
     def _fresh(self, one: Series, rows: Rows) -> Rows:
