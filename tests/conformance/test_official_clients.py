@@ -41,7 +41,7 @@ def _started_before_threads_are_counted(sim: RunningSimulator) -> None:
 
 @pytest.fixture
 def rest(sim: RunningSimulator) -> Iterator[RESTClient]:
-    client = RESTClient(api_key="k", base=sim.rest_url)
+    client = RESTClient(api_key="k", base=sim.rest_url, read_timeout=120.0)
     yield client
     client.client.clear()
 
@@ -229,14 +229,14 @@ def test_last_snapshot_status_and_reference(rest: RESTClient) -> None:
 
 
 def test_errors_reach_the_client(sim: RunningSimulator) -> None:
-    stranger = RESTClient(api_key="nobody", base=sim.rest_url)
+    stranger = RESTClient(api_key="nobody", base=sim.rest_url, read_timeout=120.0)
     with pytest.raises(BadResponse, match="Unknown API Key"):
         stranger.get_last_trade("AAPL")
     stranger.client.clear()
 
 
 def test_client_gets_through_the_rate_limit(sim: RunningSimulator) -> None:
-    busy = RESTClient(api_key="busy", base=sim.rest_url, retries=6)
+    busy = RESTClient(api_key="busy", base=sim.rest_url, retries=6, read_timeout=120.0)
     for _ in range(3):
         assert busy.get_last_trade("AAPL").price > 0
     busy.client.clear()

@@ -554,7 +554,7 @@ def test_official_client_meets_the_faults_too(sim: RunningSimulator) -> None:
 
 @pytest.fixture
 def rest(sim: RunningSimulator) -> Iterator[RESTClient]:
-    client = RESTClient(api_key="k", base=sim.rest_url)
+    client = RESTClient(api_key="k", base=sim.rest_url, read_timeout=120.0)
     yield client
     client.client.clear()
 

@@ -40,23 +40,28 @@ _TOLD, _AROUND = 20, pd.Timedelta("60s")
 def tell(
     store: Store,
     symbol: str,
-    lost: list[int],
+    what: str,
+    times: list[int],
     faults: list[tuple[int, str]],
     refused: list[str],
 ) -> None:
-    """Print what went wrong and what is known around each lost trade.
+    """Print what went wrong and what is known around each trade that is lost or invented.
 
     Args:
         store: Store of the day.
         symbol: Symbol of the trades.
-        lost: Times of the trades, ms since 1970.
+        what: "lost" or "invented".
+        times: Times of the trades, ms since 1970.
         faults: The faults, each with the market's time at which it was switched on, ns.
         refused: What is in quarantine.
     """
     known = store.coverage(symbol, intervals=True)
-    for ms in lost[:_TOLD]:
+    for ms in times[:_TOLD]:
         at = pd.Timestamp(ms, unit="ms", tz="UTC")
-        print(f"  lost {symbol} {at} ({ms})")
+        print(f"  {what} {symbol} {at} ({ms})")
+        held = store.rows("trade", symbol, start=ms * 10**6, end=(ms + 1) * 10**6)
+        for one in held.tolist():
+            print(f"    held {dict(zip(held.dtype.names or (), one, strict=True))}")
         for when, fault in faults:
             time = pd.Timestamp(when, unit="ns", tz="UTC")
             if abs(time - at) <= _AROUND:
@@ -151,7 +156,8 @@ def main() -> int:
                     )
                 missing, invented = (theirs - ours).total(), (ours - theirs).total()
                 bad += bool(missing or invented or wrong)
-                tell(store, symbol, sorted((theirs - ours).elements()), told, refused)
+                for what, some in (("lost", theirs - ours), ("invented", ours - theirs)):
+                    tell(store, symbol, what, sorted(some.elements()), told, refused)
                 print(
                     f"{symbol}: {len(truth):,} of {whole:,} trades judged, missing {missing}, "
                     f"not the provider's {invented}, wrong bars {wrong}"

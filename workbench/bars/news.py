@@ -6,7 +6,7 @@ import numpy as np
 
 from workbench.records import CLOSED, REVISED, Rows
 
-__all__ = ["SAID", "news"]
+__all__ = ["SAID", "latest", "news"]
 
 #: The fields that make two bars of one time the same; the rest follows from them.
 SAID = ("open", "high", "low", "close", "volume", "count", "volume_rest", "notional")
@@ -58,3 +58,39 @@ def news(bars: Rows, known: Rows, *, shrink: bool = True) -> Rows:
     bars["state"][there] = REVISED
     new: Rows = bars[told]
     return new
+
+
+def latest(bars: Rows) -> Rows:
+    """Leave out revisions that later ones among them replace.
+
+    Parameters
+    ----------
+    bars : array of BAR
+        Closed and revised bars of any series, in the order in which they became known.
+
+    Returns
+    -------
+    array of BAR
+        In the same order; numbers of revisions that were left out are skipped.
+
+    Examples
+    --------
+    >>> from workbench.records import empty
+    >>> bars = empty("bar", 4)
+    >>> bars["time"], bars["revision"] = [60, 0, 60, 0], [0, 1, 1, 2]
+    >>> latest(bars)[["time", "revision"]].tolist()
+    [(60, 0), (60, 1), (0, 2)]
+    """
+    revised = np.flatnonzero(bars["revision"])
+    if len(revised) < 2:
+        return bars
+    rows = bars[revised]
+    keys = rows["time"], rows["timeframe"], rows["symbol"]
+    order = np.lexsort((revised, *keys))
+    replaced = np.ones(len(order) - 1, np.bool_)
+    for key in keys:
+        replaced &= key[order[1:]] == key[order[:-1]]
+    kept = np.ones(len(bars), np.bool_)
+    kept[revised[order[:-1][replaced]]] = False
+    left: Rows = bars[kept]
+    return left

@@ -9,7 +9,7 @@ import numpy as np
 from streamz import Stream
 
 from workbench.bars.conditions import Marker
-from workbench.bars.news import news
+from workbench.bars.news import latest, news
 from workbench.bars.tapebars import TapeBuilder
 from workbench.bars.timebars import BarBuilder
 from workbench.clock import Clock, SystemClock
@@ -223,7 +223,10 @@ class Pipeline:
         self._source.emit(batch)
 
     def _build(self, batch: Batch) -> None:
-        self._emit(self.builder.add(batch.rows))
+        bars = self.builder.add(batch.rows)
+        # A page of history may change one bar thousands of times, all at one moment. What comes
+        # live is told as it comes: how frames gather must not change what is told.
+        self._emit(latest(bars) if self._fetched else bars)
         self._count_overdue()
 
     def _count_overdue(self) -> None:
