@@ -16,6 +16,7 @@ from workbench.analytics import Indicator, ema
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.flow.core import TICK, Core
+from workbench.records import TRADE, Batch, Rows
 from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame
 from workbench.store.store import Store, open_store
@@ -139,6 +140,29 @@ def test_after_a_stop_what_waits_is_read_before_the_clock_closes_bars() -> None:
 
     clock = Stopped()
     run(play, clock=clock)
+
+
+def test_a_page_of_history_tells_each_bar_that_it_changes_once() -> None:
+    async def play(f: Fixture) -> None:
+        f.core.subscribe(["BTC-USD"], each("1m"), ("trade",))
+        f.trades(0, 61, 121)
+        told: list[Rows] = []
+        f.core.pipeline.streams["bar"].sink(lambda batch: told.append(batch.rows))
+        rows = np.zeros(50, TRADE)
+        rows["time"] = MS * 10**6 + np.arange(10, 110, 2) * 10**9
+        rows["id"], rows["price"], rows["size"] = np.arange(50) + 7, 20.0, 1.0
+        rows["symbol"] = f.core.table.id("BTC-USD")
+        f.core.splice(Batch("trade", rows))
+        bars = np.concatenate(told)
+        assert sorted(bars["count"].tolist()) == [26, 26]
+        assert (bars["revision"] > 0).all()
+        assert f.core.bars("BTC-USD", M1, False)["count"].tolist() == [26, 26]
+        # What comes late on the stream is told as it comes.
+        told.clear()
+        f.trades(11, 13)
+        assert [rows["count"].tolist() for rows in told] == [[27], [28]]
+
+    run(play)
 
 
 def test_errors_of_an_indicator_do_not_stop_the_clock() -> None:
