@@ -73,6 +73,20 @@ def test_ticks_are_asked_for_by_ns() -> None:
     assert MassiveRest().first(wish("quote", "I:^X"), newest=7).path == "/v3/quotes/I:%5EX"
 
 
+def test_the_time_that_is_kept_has_to_lie_in_the_range() -> None:
+    # A live trade is known by its ms: one that is told exactly must be in the same range.
+    begin, end = T0 * 10**6 + 400_000, (T0 + 5) * 10**6 + 400_000
+    wanted = Request("BTC-USD", "trade", None, begin, end)
+    params = MassiveRest().first(wanted).params
+    assert params["timestamp.gte"] == f"{T0 + 1}000000"
+    assert params["timestamp.lt"] == f"{T0 + 6}000000"
+    exact = [T0 * 10**6 + 600_000, (T0 + 1) * 10**6, (T0 + 5) * 10**6 + 900_000]
+    rows = [{"price": 1, "size": 1, "sip_timestamp": at, "id": str(at)} for at in exact]
+    page = MassiveRest().read(wanted, body(rows))
+    assert page.batch.rows["time"].tolist() == [(T0 + 1) * 10**6, (T0 + 5) * 10**6]
+    assert page.reached == end
+
+
 def test_there_are_no_quotes_of_crypto() -> None:
     with pytest.raises(ConfigError, match="no quotes of crypto"):
         MassiveRest().first(wish("quote", "BTC-USD"))
@@ -100,7 +114,7 @@ def test_a_page_with_a_next_one_reaches_to_the_end_of_its_last_bar() -> None:
     assert (empty.reached, empty.next) == (wish().start, "http://x/y")
     trades = [{"price": 1, "size": 1, "sip_timestamp": T0 * 10**6 + 17}]
     page = MassiveRest().read(wish("trade"), body(trades, next_url="http://x/y"))
-    assert page.reached == T0 * 10**6 + 17  # more may share the moment
+    assert page.reached == T0 * 10**6  # more may share its ms
 
 
 def test_bars_beyond_the_range_are_left_out() -> None:

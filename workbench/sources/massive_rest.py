@@ -93,8 +93,9 @@ class MassiveRest:
     """Speak Massive's REST interface for history: bars, trades and quotes.
 
     Bars carry origin 1. Times of trades and quotes are cut to whole ms, as its websocket
-    tells them: so one trade has one key, whichever way it came. Bars of days and weeks start
-    where the provider lets them start, at midnight in New York.
+    tells them: so one trade has one key, whichever way it came, and it is that time which has to
+    lie in the range that is asked for. Bars of days and weeks start where the provider lets them
+    start, at midnight in New York.
 
     Parameters
     ----------
@@ -164,7 +165,8 @@ class MassiveRest:
                     source=self.name,
                 )
             path = f"/v3/{wanted.kind}s/{ticker}"
-            params = {"timestamp.gte": str(wanted.start), "timestamp.lt": str(wanted.end)}
+            first, end = (-(-time // _MS) * _MS for time in (wanted.start, wanted.end))
+            params = {"timestamp.gte": str(first), "timestamp.lt": str(end)}
             params |= {"order": order, "sort": "timestamp"}
         params["limit"] = str(max(1, min(limit, PAGE_ROWS)))
         return PageCall(path, params)
@@ -203,7 +205,7 @@ class MassiveRest:
         if (np.diff(exact) < 0).any():
             raise unusable(wanted, "rows are not in order of time")
         reached = wanted.end if not page.next_url else _reached(wanted, exact)
-        within = (exact >= wanted.start) & (exact < wanted.end)
+        within = (rows["time"] >= wanted.start) & (rows["time"] < wanted.end)
         sound, codes = _sound(wanted.kind, rows), _codes(events)
         taken, told = np.isin(codes, _CANCELS), (codes != 0) & within & sound
         for refused, rule in ((within & ~sound, "price"), (within & sound & taken, "cancelled")):
@@ -293,7 +295,8 @@ def _reached(wanted: Wanted, exact: npt.NDArray[np.int64]) -> int:
     if wanted.kind == "bar" and wanted.timeframe is not None:
         # Days and weeks have no fixed length: ask again from just after their start.
         last += wanted.timeframe.ns if wanted.timeframe.seconds < 86_400 else _MS
-    # Of ticks more may share the last moment, so that moment is not done yet.
+    else:  # more of them may share its ms, so that is not done yet
+        last = last // _MS * _MS
     return max(wanted.start, min(last, wanted.end))
 
 
