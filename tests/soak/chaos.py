@@ -49,7 +49,7 @@ FAULTS = (
     *("framing:how=fragments", "framing:how=opcode", "framing:how=utf8", "big:megabytes=2"),
     *("garble", "truncate", "nonsense:what=html", "nonsense:what=object", "nonsense:what=numbers"),
     *("unknown:what=event", "unknown:what=status", "wrong", "wrong:field=symbol", "units:unit=s"),
-    *("units:unit=us", "units:unit=ns", "skew:seconds=60", "crossed", "duplicate:how=frame"),
+    *("units:unit=us", "units:unit=ns", "skew:seconds=90", "crossed", "duplicate:how=frame"),
     *("duplicate:how=later", "reorder", "late:seconds=2", "hello:how=close", "hello:how=garbage"),
     *(
         "login:how=garbage",
