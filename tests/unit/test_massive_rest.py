@@ -107,6 +107,12 @@ def test_bars_become_rows_of_origin_one() -> None:
     assert (page.next, page.reached) == (None, wish().end)
 
 
+@pytest.mark.parametrize("ms", [18_446_744_073_709, 10**15, 10**18])
+def test_a_time_in_another_unit_is_not_taken_for_one_of_this_age(ms: int) -> None:
+    with pytest.raises(DecodeError, match="a time is none"):
+        MassiveRest().read(wish(), body([bar(0) | {"t": ms}]))
+
+
 def test_a_page_with_a_next_one_reaches_to_the_end_of_its_last_bar() -> None:
     page = MassiveRest().read(wish(), body([bar(0), bar(5)], next_url="http://x/y"))
     assert page.reached == (T0 + 360_000) * 10**6

@@ -282,7 +282,7 @@ def _quoted(ticker: str) -> str:
 def _times(events: list[Any], wanted: Wanted) -> npt.NDArray[np.int64]:
     try:
         if wanted.kind == "bar":
-            return np.array([e.t for e in events], np.int64) * _MS
+            return np.array([e.t * _MS for e in events], np.int64)
         return np.array([e.sip_timestamp or e.participant_timestamp for e in events], np.int64)
     except OverflowError:
         raise unusable(wanted, "a time is none") from None
