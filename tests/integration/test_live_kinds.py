@@ -22,6 +22,7 @@ Poll = Callable[..., None]
 #: be more than a machine that stops for a while makes of the delay.
 LATENESS = 6.0
 MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
+SECOND = 10**9
 KINDS = ("trades:20", "dollar:100000", "imbalance-trades:10", "heikin-ashi@1s", "kagi:5@1s")
 
 
@@ -34,8 +35,7 @@ def closed(feed: Feed, kind: str) -> Rows:
 def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -> None:
     with (
         start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
-        # What is fetched belongs before what came live, and would begin all kinds anew.
-        connect("sim", simulator=simulator, lateness_seconds=LATENESS, fill_gaps=False) as feed,
+        connect("sim", simulator=simulator, lateness_seconds=LATENESS) as feed,
     ):
         feed.subscribe("BTC-USD", "1s", channels=["trade"])
         feed.wait("BTC-USD", count=500, timeout=120)
@@ -43,6 +43,11 @@ def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -
         feed.wait("BTC-USD", count=900, timeout=120)
         windows += [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS[1:]]
         feed.wait("BTC-USD", count=1100, timeout=120)
+        # What is fetched for a hole belongs before what came live: all kinds begin anew.
+        it, at = feed._core.mending.continuity, simulator.position
+        feed._call(lambda: it.doubted(it.series(), at - 30 * SECOND, at - 20 * SECOND, "a test"))
+        feed.wait("BTC-USD", timeout=120, whole=True)
+        assert any(event.kind == "filled" for event in feed.events(50))
         simulator.close()
         poll_for(lambda: feed.health.state == "reconnecting")
         feed._call(feed._core.pipeline.finish)

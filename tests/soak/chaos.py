@@ -40,8 +40,7 @@ PEER = "BTC-USD"
 #: What is doubted of one symbol only, for an event that cannot be read, is at most so long, ns.
 _OWN = 5 * 10**9
 #: Every kind of fault that a client can recover from. Left out are those that no client can
-#: notice (times shifted by less than is allowed; ms cut to seconds, which two faults of units make
-#: of a time that both strike), and a refused key, which must end the feed.
+#: notice (times shifted by less than is allowed), and a refused key, which must end the feed.
 FAULTS = (
     *("drop:code=1000", "drop:code=1001", "drop:code=1006", "drop:code=1006,how=fin"),
     *("drop:code=1006,how=frame", "drop:code=1006,how=header", "drop:code=1008"),
@@ -50,7 +49,7 @@ FAULTS = (
     *("framing:how=fragments", "framing:how=opcode", "framing:how=utf8", "big:megabytes=2"),
     *("garble", "truncate", "nonsense:what=html", "nonsense:what=object", "nonsense:what=numbers"),
     *("unknown:what=event", "unknown:what=status", "wrong", "wrong:field=symbol", "units:unit=s"),
-    *("units:unit=ns", "skew:seconds=90", "crossed", "duplicate:how=frame"),
+    *("units:unit=us", "units:unit=ns", "skew:seconds=90", "crossed", "duplicate:how=frame"),
     *("duplicate:how=later", "reorder", "late:seconds=2", "hello:how=close", "hello:how=garbage"),
     *(
         "login:how=garbage",

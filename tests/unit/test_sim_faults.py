@@ -397,6 +397,10 @@ def test_times_and_quotes_are_altered() -> None:
         (sent,) = one(f"units:unit={unit}", data)
         assert isinstance(sent, Send)
         assert [event.get("t", event.get("s")) for event in json.loads(sent.data)] == [t] * 3
+    # Both at once would cut ms to seconds, which nobody can tell from a true time.
+    (sent,) = FaultPlan(["units:unit=s", "units:unit=us"]).on_frame(1, data)
+    assert isinstance(sent, Send)
+    assert [event.get("t", event.get("s")) for event in json.loads(sent.data)] == [T0 // 1000] * 3
     plan = FaultPlan(["crossed"])
     (sent,) = plan.on_frame(1, data)
     assert isinstance(sent, Send)

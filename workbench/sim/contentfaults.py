@@ -180,13 +180,15 @@ class Units(Effect):
         self._unit = unit
 
     def treat(self, send: Send, at: Moment) -> Sequence[Action]:
-        """Return the frame with times in that unit."""
+        """Return the frame with times in that unit; no other fault makes times of them again."""
         factor = {"us": 1_000, "ns": 1_000_000}.get(self._unit)
 
         def convert(t: int) -> int:
             return t // 1000 if factor is None else t * factor
 
-        return _changed(send, at, lambda event: _timed(event, convert))
+        changed = _changed(send, at, lambda event: _timed(event, convert))
+        # Seconds written as microseconds would be ms again, which nobody can tell from true ones.
+        return [replace(one, final=one is not send) for one in changed]
 
 
 class Crossed(Effect):
@@ -213,7 +215,7 @@ def _timed(event: dict[str, Any], convert: Callable[[int], int]) -> bool:
     return True
 
 
-def _changed(send: Send, at: Moment, change: Callable[[dict[str, Any]], bool]) -> Sequence[Action]:
+def _changed(send: Send, at: Moment, change: Callable[[dict[str, Any]], bool]) -> Sequence[Send]:
     """Return a frame whose events were given to a function that changes them in place."""
     if not is_data(send.data) or not at.chance(""):
         return (send,)
