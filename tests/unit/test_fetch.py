@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from workbench.errors import AuthError, ConfigError, DecodeError, ProviderError
 from workbench.history.archive import Archive, open_archive
 from workbench.history.fetch import fetch_bars, fetch_many, fetch_quotes, fetch_rows, fetch_trades
 from workbench.history.report import Progress
-from workbench.history.request import request
+from workbench.history.request import Request, request
 from workbench.net.rest import Rest
 from workbench.sim.protocol import Entitlement
 from workbench.sim.rest import Answer
@@ -142,6 +143,44 @@ def test_a_range_comes_whole_over_many_pages(archive: Archive, faults: Spoiled) 
     assert len(faults.targets) == -(-len(bars) // 100)
     few = fetch_bars("BTC-USD", "1m", start=start, end=end, limit=5, source=archive)
     pd.testing.assert_frame_equal(few, bars[-5:], check_freq=False)
+
+
+class Moment:
+    """A provider whose trades are all of one ms, two a page; or that repeats a page for ever."""
+
+    base = "http://127.0.0.1:1"
+
+    def __init__(self, *, goes_on: bool) -> None:
+        self.goes_on = goes_on
+
+    def get(self, path: str, params: dict[str, str]) -> Answer:
+        return self.follow("0")
+
+    def follow(self, url: str) -> Answer:
+        page = int(url.rpartition("/")[2])
+        number = page if self.goes_on else min(page, 1)
+        rows = [
+            {"price": 1, "size": 1, "sip_timestamp": 1_700_000_000 * 10**9 + n, "id": str(n)}
+            for n in (2 * number, 2 * number + 1)
+        ]
+        last = self.goes_on and page == 3
+        more = {} if last else {"next_url": f"{self.base}/{page + 1}"}
+        return Answer(200, json.dumps({"status": "OK", "results": rows} | more).encode(), {})
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_pages_may_end_within_one_ms_but_must_bring_something(goes_on: bool) -> None:
+    wanted = Request("BTC-USD", "trade", None, 1_699_999_999 * 10**9, 1_700_000_001 * 10**9)
+    archive = Archive("here", Moment(goes_on=goes_on), MassiveRest())  # type: ignore[arg-type]
+    came: list[int] = []
+    ends = nullcontext() if goes_on else pytest.raises(DecodeError, match="nothing further")
+    with ends:
+        for page in archive.pages(wanted):
+            came += page.batch.rows["id"].tolist()
+    assert came == list(range(8 if goes_on else 4))
 
 
 def test_a_period_is_a_start_before_the_end(archive: Archive) -> None:
