@@ -71,7 +71,8 @@ QUOTE = np.dtype(
 
 #: OHLCV over a timeframe. `time` is the start. Volume and notional are sums that are kept
 #: exactly and rounded once: `volume` is the float64 nearest to the exact sum and
-#: `volume_rest` what is left of it, so that sums of bars are as exact as sums of trades.
+#: `volume_rest` what is left of it, so that sums of bars are as exact as sums of trades. Two
+#: floats hold any sum below 2**32, and a greater one unless a trade is 1e-16 of it or less.
 BAR = np.dtype(
     [
         ("time", "i8"),

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
 
 import workbench as wb
 from workbench.bars.build import build_bars
+from workbench.config import settings
 from workbench.errors import ConfigError
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
 from workbench.flow.livesignals import LiveSignals
+from workbench.flow.window import Window
 from workbench.records import CLOSED, Rows
 from workbench.rules import Signal
 from workbench.sim.run import start_simulator
+from workbench.sources.massive import MassiveSource
+from workbench.sources.source import Frame
 
 Poll = Callable[..., None]
 #: Trades in order: one that is later than the lateness is in no bar of such a kind. That has to
 #: be more than a machine that stops for a while makes of the delay.
 LATENESS = 6.0
 MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
-SECOND = 10**9
 KINDS = ("trades:20", "dollar:100000", "imbalance-trades:10", "heikin-ashi@1s", "kagi:5@1s")
+
+
+START = 1_723_420_800
+SECOND = 10**9
+
+
+async def nowhere(url: str, **options: Any) -> Any:
+    raise ConnectionRefusedError("not today")
+
+
+def feed_of(**options: Any) -> Feed:
+    """Return a feed whose connections never open, so that frames are handed to it."""
+    return Feed(
+        lambda market, table: MassiveSource(market, table=table),
+        config=settings(max_price_deviation=0.0, max_future_seconds=0.0, **options),
+        rng=random.Random(1), connect=nowhere,
+    )  # fmt: skip
+
+
+def market(n: int) -> list[dict[str, Any]]:
+    """Trades as they come on the wire, some of them in one ms."""
+    rng = random.Random(5)
+    price, events = 50_000.0, []
+    for i in range(n):
+        price = round(price + rng.gauss(0, 2), 2)
+        event = {"ev": "XT", "pair": "BTC-USD", "p": price, "s": round(rng.random() + 0.01, 3)}
+        events.append(event | {"t": START * 1000 + i // 3 * 120, "i": i + 1, "x": 1})
+    return events
+
+
+def hear(feed: Feed, events: list[dict[str, Any]]) -> None:
+    """Hand frames of some events each to a feed, as of a line that takes 10 ms."""
+    source = MassiveSource("crypto", table=feed.table)
+    for at in range(0, len(events), 50):
+        some = events[at : at + 50]
+        frame = Frame((max(e["t"] for e in some) + 10) * 10**6, json.dumps(some).encode())
+        feed._call(lambda frame=frame: feed._core.deliver(source, [frame]))
+
+
+def fetch(feed: Feed, events: list[dict[str, Any]]) -> None:
+    """Put trades of the provider's history into a feed."""
+    source = MassiveSource("crypto", table=feed.table)
+    batch = source.decode([Frame(START * SECOND, json.dumps(events).encode())]).batches[0]
+    feed._call(lambda: feed._core.splice(batch))
 
 
 def closed(feed: Feed, kind: str) -> Rows:
@@ -43,11 +93,7 @@ def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -
         feed.wait("BTC-USD", count=900, timeout=120)
         windows += [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS[1:]]
         feed.wait("BTC-USD", count=1100, timeout=120)
-        # What is fetched for a hole belongs before what came live: all kinds begin anew.
-        it, at = feed._core.mending.continuity, simulator.position
-        feed._call(lambda: it.doubted(it.series(), at - 30 * SECOND, at - 20 * SECOND, "a test"))
         feed.wait("BTC-USD", timeout=120, whole=True)
-        assert any(event.kind == "filled" for event in feed.events(50))
         simulator.close()
         poll_for(lambda: feed.health.state == "reconnecting")
         feed._call(feed._core.pipeline.finish)
@@ -72,6 +118,59 @@ def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -
         for window in windows:
             feed.unwatch(window)
         assert (before, len(feed._core.kinds)) == (len(KINDS), 0)
+
+
+def test_a_kind_chosen_after_a_hole_was_filled_is_that_of_all_trades() -> None:
+    events = market(3000)
+    with feed_of() as feed:
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=None)
+        hear(feed, events[1500:])
+        fetch(feed, events[:1500])
+        windows = [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS]
+        same(feed, windows)
+        assert feed.health.numbers()["trades_overdue"] == 1500, "for the bars of 1 s alone"
+
+
+def test_what_is_fetched_belongs_before_what_came_live() -> None:
+    events = market(3000)
+    with feed_of() as feed:
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=None)
+        hear(feed, events[400:1000])
+        windows = [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS]
+        hear(feed, events[1600:])
+        fetch(feed, events[1000:1300])
+        fetch(feed, events[1300:1600])
+        same(feed, windows)
+        fetch(feed, events[:400])
+        same(feed, windows)
+
+
+@pytest.mark.parametrize("lateness", [0.0, 1.0])
+def test_trades_that_are_later_than_bars_wait_are_in_them_all_the_same(lateness: float) -> None:
+    events = market(3000)
+    late = [700, 701, 1400, 2900]
+    with feed_of(lateness_seconds=lateness) as feed:
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=None)
+        hear(feed, events[:500])
+        windows = [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS]
+        hear(feed, [e for i, e in enumerate(events) if i >= 500 and i not in late])
+        for i in late:
+            hear(feed, [events[i]])
+        same(feed, windows)
+        assert feed.health.numbers()["trades_overdue"] > 0
+
+
+def same(feed: Feed, windows: list[Window]) -> None:
+    """Compare the bars of windows, and what indicators make of them, with those of all trades."""
+    feed.wait(count=0, timeout=60, whole=True)
+    for window in windows:
+        whole = closed(feed, str(window.timeframe))
+        held, values = feed._call(lambda w=window: (w.closed(), w.values()))
+        assert len(held) > 3
+        # The last trades still wait for later ones.
+        assert len(held) >= len(whole) - 25, window.timeframe
+        assert held.tobytes() == whole[: len(held)].tobytes(), window.timeframe
+        assert values.tobytes() == wb.ema(3).values(held["close"]).tobytes()
 
 
 def test_signals_live_are_those_of_history(poll_for: Poll) -> None:

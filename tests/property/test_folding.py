@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.property.sums import kept_whole
 from workbench.bars.batchbars import time_bars
 from workbench.bars.foldedbars import FoldedBars
 from workbench.bars.folding import FrameSpans, fold_bars
@@ -33,6 +35,7 @@ def markets(draw: st.DrawFn, most: int = 60) -> Rows:
     rows["price"] = draw(st.lists(prices, min_size=count, max_size=count))
     rows["size"] = draw(st.lists(sizes, min_size=count, max_size=count))
     rows["sequence"] = draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
+    assume(kept_whole(rows))
     return rows
 
 
@@ -51,6 +54,21 @@ def test_any_chain_equals_the_bars_of_the_trades(trades: Rows, chain: tuple[str,
     for name in chain:
         bars = fold_bars(bars, name)
         assert bars.tobytes() == time_bars(trades, name).tobytes()
+
+
+@pytest.mark.parametrize(("sum_of_most", "exact"), [(2.0**31, True), (2.0**35, False)])
+def test_a_sum_above_two_to_the_32_has_not_room_for_everything(
+    sum_of_most: float, exact: bool
+) -> None:
+    rows = np.zeros(4, TRADE)
+    rows["time"] = START + (np.arange(4) + 1) * SECOND  # three of them in the first 3 s
+    rows["price"] = 1.0
+    rows["size"] = [sum_of_most, 2.0**-19, 2.0**-22 * (1 + 2.0**-52), 2.0**-72]
+    whole = time_bars(rows, "1m")
+    minute = fold_bars(fold_bars(time_bars(rows, "1s"), "3s"), "1m")
+    assert kept_whole(rows) is exact
+    assert (minute.tobytes() == whole.tobytes()) is exact
+    assert minute["volume"].tobytes() == whole["volume"].tobytes()
 
 
 @settings(max_examples=40, deadline=None)

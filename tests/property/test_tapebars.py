@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.property.sums import kept_whole
 from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_HIGHLOW, NO_LAST, NO_VOLUME, RESTRICTED, marked, rules_for
 from workbench.bars.tapebars import TapeBuilder, tape_bars
@@ -49,6 +50,7 @@ def markets(draw: st.DrawFn, most: int = 40) -> Rows:
     rows["sequence"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
     rows["symbol"] = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
     rows["flags"] = draw(st.lists(st.sampled_from(MARKS), min_size=n, max_size=n))
+    assume(kept_whole(rows))
     return rows
 
 

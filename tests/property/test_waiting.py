@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.property.sums import kept_whole
 from workbench.bars.batchbars import time_bars
 from workbench.bars.conditions import NO_HIGHLOW, NO_LAST, NO_VOLUME
 from workbench.bars.tapebars import TapeBuilder, tape_bars
@@ -113,6 +114,7 @@ def tapes(draw: st.DrawFn) -> Rows:
         rows["price"][i], rows["size"][i] = price, size
         rows["flags"][i], rows["symbol"][i] = flags, symbol
     rows["sequence"] = draw(st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows)))
+    assume(kept_whole(rows))
     return rows
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
-from workbench.analytics import Run, ema, sma
+from workbench.analytics import Indicator, Run, ema, sma
 from workbench.flow.series import Series
 from workbench.records import BAR, CLOSED, REVISED
 from workbench.timeframes import timeframe
@@ -78,3 +79,40 @@ def test_the_first_bar_may_be_a_revised_one() -> None:
     whole = np.concatenate([bars(3, 1), bars(5, 1, REVISED), bars(6, 10)])
     assert series.window.values().tobytes() == clean(whole).tobytes()
     assert repr(series) == "Series(Window(BTC-USD 1m, 12 bars): EMA 5, SMA 4)"
+
+
+@pytest.mark.parametrize("chosen", [CHOSEN, ()])
+@pytest.mark.parametrize("gone", [0, 1, 63, 64, 65, 199, 200, 201, 300])
+def test_the_newest_bars_are_made_again(chosen: tuple[Indicator, ...], gone: int) -> None:
+    series = Series("BTC-USD", timeframe("1m"), chosen, 200)
+    whole = bars(0, 1000)
+    series.add(whole)
+    redone = bars(1000 - gone, gone + 3, offset=2.0)
+    series.redo(redone, gone)
+    whole = np.concatenate([whole[: 1000 - gone], redone])
+    assert series.window.closed().tobytes() == whole[-200:].tobytes()
+    if gone > 200 - Run.EVERY:  # the state of before is gone: they run over what is at hand
+        whole = whole[min(800, 1000 - gone) :]
+    if chosen:
+        assert series.window.values().tobytes() == clean(whole)[-200:].tobytes()
+        series.add(bars(1003, 5))
+        whole = np.concatenate([whole, bars(1003, 5)])
+        assert series.window.values().tobytes() == clean(whole)[-200:].tobytes()
+
+
+def test_more_bars_are_made_again_than_indicators_remember() -> None:
+    series = Series("BTC-USD", timeframe("1m"), CHOSEN, 200)
+    series.add(bars(0, 9000))
+    redone = bars(1000, 8002, offset=2.0)
+    series.redo(redone, 8000)
+    assert series.window.closed().tobytes() == redone[-200:].tobytes()
+    assert series.window.values().tobytes() == clean(redone)[-200:].tobytes()
+
+
+def test_a_series_may_be_made_again_from_its_first_bar() -> None:
+    series = Series("BTC-USD", timeframe("1m"), CHOSEN, 200)
+    series.add(bars(10, 20))
+    redone = bars(0, 31)
+    series.redo(redone, 20)
+    assert series.window.closed().tobytes() == redone.tobytes()
+    assert series.window.values().tobytes() == clean(redone).tobytes()

@@ -159,7 +159,7 @@ class EventBars:
         self._held = _joined([self._held, trades], TRADE)
         if not kernel.ordered(_readable(self._held)):
             self._held = _sorted(self._held)
-        return self._release(self._mark - self.lateness)
+        return self._release(self.until)
 
     def advance(self, clock: int) -> Rows:
         """Return the bars that trades complete which need not wait any longer.
@@ -170,7 +170,7 @@ class EventBars:
             Time of receipt in ns UTC; in a replay that of the tape.
         """
         self._mark = max(self._mark, clock + self._shift)
-        return self._release(self._mark - self.lateness)
+        return self._release(self.until)
 
     def due(self) -> int:
         """Return the time of receipt, ns UTC, from which :meth:`advance` would do something.
@@ -210,13 +210,19 @@ class EventBars:
         bars["state"] = FORMING
         return bars
 
-    def state(self) -> bytes:
-        """Return all that is known, so that another object can go on: a checkpoint."""
+    @property
+    def until(self) -> int:
+        """Time in ns UTC before which every trade is in bars, or came too late for them."""
+        return self._mark - self.lateness
+
+    def state(self, *, held: bool = True) -> bytes:
+        """Return all that is known: a checkpoint. Without `held`, only of what is in bars."""
         header = np.zeros(1, _HEADER)
         header["version"], header["code"], header["symbol"] = _VERSION, self.kind.code, self.symbol
         header["lateness"], header["overdue"] = self.lateness, self.overdue
         header["mark"], header["shift"] = self._mark, self._shift
-        return header.tobytes() + self._state.tobytes() + self._held.tobytes()
+        waiting = self._held.tobytes() if held else b""
+        return header.tobytes() + self._state.tobytes() + waiting
 
     def restore(self, data: bytes) -> None:
         """Go on from a checkpoint of the same kind of bars.

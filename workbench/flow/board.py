@@ -135,6 +135,12 @@ class Board:
             series.restart(bars)
             self._show(key[0], series)
 
+    def redo(self, symbol: int, kind: BarKind, bars: Rows, gone: int) -> None:
+        """Put bars in place of so many of the newest ones of a series."""
+        for series in self._series.get((symbol, kind.code), ()):
+            series.redo(bars, gone)
+            self._show(symbol, series)
+
     def refresh(self) -> None:
         """Show the forming bars of watched series whose symbols had trades."""
         touched: dict[int, bool] = {}

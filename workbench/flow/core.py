@@ -88,17 +88,17 @@ class Core:
         )  # fmt: skip
         self.kinds = KindBars(config.lateness_seconds)
         self.board = Board(self.table, self.pipeline.builder, config.window_bars, self.kinds)
-        self.drawn = KindBoard(self.kinds, self.board, self.table, self.pipeline.health)
         self.live = True
         self._spliced = SplicedSource(self.table)
         self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
+        trades = self._recent["trade"]
+        self.drawn = KindBoard(self.kinds, self.board, trades, self.pipeline.health, clock)
         self._clock = clock
         self._config = config
         self._tape = tape
         self._keeper = None if store is None else self._keep(store)
         self.hours = Hours(clock, self.table, self.pipeline.health.tell)
         self.uplink = self._uplink(make_source, rng, connect)
-        trades = self._recent["trade"]
         self.wishes = Wishes(
             self.pipeline, self.board, trades, store, self._keeper, self.uplink.want
         )
@@ -203,9 +203,6 @@ class Core:
         delay = self.pipeline.health.delay
         self.pipeline.deliver(source, frames)
         self.pipeline.health.delay = delay  # what was fetched later tells nothing of the line
-        for number in sorted(source.touched):
-            self.drawn.again(number, self._recent["trade"].of(number))
-        source.touched.clear()
         return []
 
     async def _tick(self) -> None:
@@ -227,6 +224,7 @@ class Core:
             self.scores.tick()
             self.past.tick()
         self.amender.look(self.pipeline.overdue)
+        self.drawn.look()
         if self._keeper is not None:
             self.pipeline.health.store_is(self._keeper.state)
         self.board.refresh()
@@ -296,8 +294,10 @@ class Core:
         if not self.kinds.has(number, tf):
             series = self.board.base(number, base) if base else None
             past = empty("bar") if series is None else series.window.closed()
-            trades = self._recent["trade"].of(number)
-            self.board.open(number, tf, (), self.kinds.open(number, name, tf, trades, past))
+            recent = self._recent["trade"]
+            trades, whole = recent.of(number), recent.fallen + 1
+            bars = self.kinds.open(number, name, tf, trades, past, whole)
+            self.board.open(number, tf, (), bars)
 
     def recent(self, kind: Kind, name: str, last: int | None) -> Rows:
         """Return the newest rows of a symbol in memory."""
@@ -370,7 +370,8 @@ class Core:
     @property
     def mending_now(self) -> bool:
         """Whether holes are being filled, or bars built again."""
-        return bool(self.mending.busy or self.pipeline.overdue or self.amender.busy)
+        late = self.pipeline.overdue or self.drawn.late
+        return bool(self.mending.busy or late or self.amender.busy)
 
     async def close(self) -> None:
         """Disconnect, write what waits, close the tape."""

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from workbench.bars.calendarbars import CalendarBars
-from workbench.bars.eventbars import EVENT_FAMILIES, EventBars
+from workbench.bars.eventbars import EVENT_FAMILIES
 from workbench.bars.kinds import BarKind
 from workbench.bars.pricebars import PriceBars
+from workbench.flow.eventline import EventLine
 from workbench.records import BAR, Batch, Rows
 from workbench.timeframes import Timeframe, timeframe
 
@@ -108,7 +109,7 @@ class KindBars:
     def __init__(self, lateness: float) -> None:
         self.lateness = lateness
         self.overdue = 0  # trades too late for bars that depend on all before them
-        self._events: dict[tuple[int, int], EventBars] = {}
+        self._events: dict[tuple[int, int], EventLine] = {}
         self._lines: dict[tuple[int, int], _FromBars] = {}
 
     def __len__(self) -> int:
@@ -118,11 +119,13 @@ class KindBars:
         """Tell whether bars of a kind are built for a symbol."""
         return (number, kind.code) in self._events or (number, kind.code) in self._lines
 
-    def of(self, number: int) -> list[BarKind]:
-        """Return the kinds that are built of a symbol's trades rather than of its bars."""
-        return [event.kind for (symbol, _), event in self._events.items() if symbol == number]
+    def lines(self) -> list[tuple[int, EventLine]]:
+        """Return the series that are built of trades, each with the number of its symbol."""
+        return [(number, line) for (number, _), line in self._events.items()]
 
-    def open(self, number: int, symbol: str, kind: BarKind, trades: Rows, bars: Rows) -> Rows:
+    def open(
+        self, number: int, symbol: str, kind: BarKind, trades: Rows, bars: Rows, whole: int = 0
+    ) -> Rows:
         """Begin bars of a kind, and return those that are finished already.
 
         Parameters
@@ -132,14 +135,17 @@ class KindBars:
         symbol : str
         kind : BarKind
         trades : array of TRADE
-            The symbol's trades so far, in order of receipt.
+            The symbol's trades so far, in any order.
         bars : array of BAR
             Closed bars of the kind's base so far.
+        whole : int
+            Time, ns UTC, from which on the trades are all there were.
         """
         key = (number, kind.code)
         if base_of(kind) is None:
-            event = self._events[key] = EventBars(kind, symbol=number, lateness=self.lateness)
-            return event.add(trades)
+            event = EventLine(kind, number, lateness=self.lateness, whole=whole)
+            self._events[key] = event
+            return event.begin(trades)
         line = self._lines[key] = _FromBars(kind, symbol)
         return line.add(bars)[0] if len(bars) else bars[:0]
 

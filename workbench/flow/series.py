@@ -66,6 +66,21 @@ class Series:
         self._runs = Runs(self.indicators, self.window.symbol)
         self.window.replace(bars, self._runs.add(bars))
 
+    def redo(self, bars: Rows, gone: int) -> None:
+        """Put bars in place of so many of the newest ones; indicators go back as far as that."""
+        held = min(len(self.window), self.window.capacity)
+        first = held - gone
+        start = max(0, first)
+        if self._runs:
+            before = self._runs.count - held  # bars that are older than the window
+            start = self._runs.reach(before + first) - before
+            if start < 0:  # the state of that time is gone
+                self.restart(np.concatenate([self.window.tail(0, max(0, first)), bars]))
+                return
+            self._runs.rollback(before + start)
+        tail = np.concatenate([self.window.tail(start, max(0, first)), bars])
+        self.window.replace(tail, self._runs.add(tail), start)
+
     def _append(self, bars: Rows) -> None:
         if len(bars):
             self.window.close(bars, self._runs.add(bars))

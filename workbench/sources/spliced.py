@@ -30,11 +30,6 @@ class SplicedSource:
     table : SymbolTable or None
         Numbers for symbols; None makes a table of its own.
 
-    Attributes
-    ----------
-    touched : set of int
-        Symbols of which rows were read; whoever looks empties it.
-
     Examples
     --------
     >>> from workbench.records import empty
@@ -51,7 +46,6 @@ class SplicedSource:
 
     def __init__(self, table: SymbolTable | None = None) -> None:
         self.table = SymbolTable() if table is None else table
-        self.touched: set[int] = set()
 
     def encode(self, batch: Batch) -> bytes:
         """Return the rows of one symbol as a frame's payload.
@@ -83,7 +77,6 @@ class SplicedSource:
                 raw = bytes(frame.data[:_RAW])
                 decoded.rejects.append(Reject("malformed", detail, raw, frame.received))
                 continue
-            self.touched.update(np.unique(batch.rows["symbol"]).tolist())
             decoded.batches.append(batch)
         return decoded
 
