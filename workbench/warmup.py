@@ -12,47 +12,28 @@ import numpy as np
 
 from workbench.analytics import CATALOGUE, indicator
 from workbench.bars.batchbars import time_bars
-from workbench.bars.calendarbars import CalendarBars
-from workbench.bars.eventbars import EventBars, event_bars
-from workbench.bars.folding import fold_bars
-from workbench.bars.pricebars import PriceBars
+from workbench.bars.prepared import prepared, sample_bars, sample_trades
 from workbench.bars.timebars import BarBuilder
 from workbench.gate import Gate, Quarantine
 from workbench.kernels import cache_dir
-from workbench.records import BAR, QUOTE, TRADE, Batch, Rows
+from workbench.records import QUOTE, Batch
 from workbench.study.catalogue import CATALOGUE as STUDIES
 from workbench.study.catalogue import study
 from workbench.symbols import SymbolTable
 
 __all__ = ["ESSENTIAL", "is_warm", "warm", "warming"]
 
-_START = 1_700_000_000_000_000_000
 #: What a feed and a first chart need; the rest is compiled when it is first asked for.
 ESSENTIAL = ("gate", "bars", "sma", "ema", "rsi", "vwap")
-_EVENTS = (
-    "trades:2", "range:1", "renko:1@1s", "renko:atr2@1s", "imbalance-trades", "run-trades",
+#: One kind for each way of building bars.
+_KINDS = (
+    "session:day", "trades:2", "range:1", "renko:1@1s", "renko:atr2@1s", "imbalance-trades",
+    "run-trades", "heikin-ashi@1m", "line-break:3@1m", "kagi:1@1m", "point-figure:1x3@1m",
 )  # fmt: skip
-_LINES = ("heikin-ashi@1m", "line-break:3@1m", "kagi:1@1m", "point-figure:1x3@1m")
-
-
-def _trades(n: int) -> Rows:
-    trades = np.zeros(n, TRADE)
-    trades["time"] = _START + np.arange(n) * 10**9
-    trades["price"] = trades["size"] = 1.0
-    return trades
-
-
-def _minutes(n: int) -> Rows:
-    bars = np.zeros(n, BAR)
-    bars["time"] = _START - 200 * 10**9 + np.arange(n) * 60 * 10**9  # at a whole 5 minutes
-    bars["timeframe"], bars["volume"] = 60, 1.0
-    for name in ("open", "high", "low", "close", "vwap", "notional"):
-        bars[name] = 10.0
-    return bars
 
 
 def _bars() -> None:
-    trades = _trades(8)
+    trades = sample_trades(8)
     builder = BarBuilder(["1s"], lateness=1.0)
     builder.add(trades[::-1].copy())
     builder.adopt(0, "1m", trades)
@@ -62,48 +43,24 @@ def _bars() -> None:
 
 
 def _gate() -> None:
-    trades = _trades(600)
-    trades["time"] = _START
+    trades = sample_trades(600)
+    trades["time"] = 1_700_000_000_000_000_000
     trades["id"] = np.arange(600)
     gate = Gate(SymbolTable(["A"]), Quarantine())
     gate.accept(Batch("trade", trades))
     gate.accept(Batch("quote", np.zeros(1, QUOTE)))
 
 
-def _event(kind: str) -> None:
-    builder = EventBars(kind, lateness=1.0)
-    builder.add(_trades(50))
-    builder.forming()
-    builder.advance(_START + 100 * 10**9)
-    event_bars(_trades(50), kind)
-
-
-def _lines(kind: str) -> None:
-    lines = PriceBars(kind)
-    lines.add(_minutes(5))
-    lines.forming(_minutes(6)[5:])
-
-
-def _folded() -> None:
-    fold_bars(_minutes(5), "5m")
-    days = CalendarBars("session:day", "BTC-USD")
-    days.add(_minutes(5))
-    days.forming(_minutes(6)[5:])
-
-
 def _study(name: str) -> None:
     run = study(name).start()
-    run.add(_minutes(2))
+    run.add(sample_bars(2))
 
 
 def _steps() -> dict[str, Callable[[], None]]:
     steps: dict[str, Callable[[], None]] = {"gate": _gate, "bars": _bars}
     steps |= {name: indicator(name).prepare for name in CATALOGUE}
-    steps["folded bars"] = _folded
-    for kind in _EVENTS:
-        steps[kind] = lambda kind=kind: _event(kind)  # type: ignore[misc]
-    for kind in _LINES:
-        steps[kind] = lambda kind=kind: _lines(kind)  # type: ignore[misc]
+    for kind in _KINDS:
+        steps[kind] = lambda kind=kind: prepared(kind)  # type: ignore[assignment,misc]
     for name in STUDIES:
         steps[f"study {name}"] = lambda name=name: _study(name)  # type: ignore[misc]
     return steps

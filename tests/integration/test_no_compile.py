@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +45,43 @@ def test_nothing_is_compiled_while_data_streams() -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip().splitlines()[-1] == "[]"
+
+
+COLD = """
+import json, random, threading
+from numba.core import event
+from workbench.flow.feed import Feed
+from workbench.sources.massive import MassiveSource
+
+class Threads(event.Listener):
+    def __init__(self): self.seen = []
+    def on_start(self, e):
+        what = e.data["dispatcher"].py_func
+        self.seen.append((what.__module__.rpartition(".")[2], threading.current_thread().name))
+    def on_end(self, e): pass
+
+async def nowhere(url, **options):
+    raise ConnectionRefusedError("not today")
+
+threads = Threads()
+with event.install_listener("numba:compile", threads), Feed(
+    lambda market, table: MassiveSource(market, table=table), rng=random.Random(1), connect=nowhere
+) as feed:
+    feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=None)
+    feed.watch("BTC-USD", "trades:10")
+    feed.bars("BTC-USD", "heikin-ashi@1m")
+print(json.dumps(threads.seen))
+"""
+
+
+def test_what_builds_a_kind_of_bars_is_compiled_by_who_asks_for_it(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    run = subprocess.run(
+        [sys.executable, "-c", COLD],
+        env=environment | {"XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    seen = json.loads(run.stdout.splitlines()[-1])
+    kernels = {(module, thread) for module, thread in seen if module in ("eventbars", "pricebars")}
+    assert kernels == {("eventbars", "MainThread"), ("pricebars", "MainThread")}

@@ -13,7 +13,8 @@ import pandas as pd
 from streamz import Stream
 
 from workbench.analytics import Indicator
-from workbench.bars.kinds import BarKind, bar_kind
+from workbench.bars.kinds import BarKind
+from workbench.bars.prepared import prepared
 from workbench.clock import Clock, SystemClock
 from workbench.config import Settings, settings
 from workbench.errors import ConnectError, FeedClosedError, UnknownSymbolError
@@ -199,7 +200,7 @@ class Feed:
         UnknownSymbolError
             If the feed is not subscribed to it.
         """
-        name, tf = self._known(symbol), bar_kind(timeframe)
+        name, tf = self._known(symbol), prepared(timeframe)
         rows = self._call(lambda: self._core.bars(name, tf, forming))
         rows = rows if last is None else rows[max(0, len(rows) - last) :]
         frame = dataframe("bar", rows)
@@ -239,10 +240,9 @@ class Feed:
         indicators : sequence of Indicator
             Their outputs stand beside the bars.
         """
-        name = canonical(symbol)
-        tf = bar_kind(timeframe)
+        name, tf = canonical(symbol), prepared(timeframe)
         for indicator in indicators:
-            indicator.prepare()  # compiled in this thread rather than in the feed's
+            indicator.prepare()  # compiled in this thread, as the bars, not in the feed's
         return self._call(lambda: self._core.watch(name, tf, indicators))  # type: ignore[no-any-return]
 
     def unwatch(self, window: Window) -> None:
