@@ -12,13 +12,15 @@ import pytest
 
 import workbench as wb
 from workbench.bars.build import build_bars
+from workbench.bars.kinds import BarKind
+from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.errors import ConfigError
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
 from workbench.flow.livesignals import LiveSignals
 from workbench.flow.window import Window
-from workbench.records import CLOSED, Rows
+from workbench.records import CLOSED, FORMING, Rows
 from workbench.rules import Signal
 from workbench.sim.run import start_simulator
 from workbench.sources.massive import MassiveSource
@@ -40,12 +42,19 @@ async def nowhere(url: str, **options: Any) -> Any:
     raise ConnectionRefusedError("not today")
 
 
+class Standing(SystemClock):
+    """The wall stands still, so that nothing is closed by it; timeouts go on."""
+
+    def now(self) -> int:
+        return START * SECOND
+
+
 def feed_of(**options: Any) -> Feed:
     """Return a feed whose connections never open, so that frames are handed to it."""
     return Feed(
         lambda market, table: MassiveSource(market, table=table),
         config=settings(max_price_deviation=0.0, max_future_seconds=0.0, **options),
-        rng=random.Random(1), connect=nowhere,
+        clock=Standing(), rng=random.Random(1), connect=nowhere,
     )  # fmt: skip
 
 
@@ -164,12 +173,25 @@ def same(feed: Feed, windows: list[Window]) -> None:
     """Compare the bars of windows, and what indicators make of them, with those of all trades."""
     feed.wait(count=0, timeout=60, whole=True)
     for window in windows:
+        assert isinstance(window.timeframe, BarKind)
         whole = closed(feed, str(window.timeframe))
         held, values = feed._call(lambda w=window: (w.closed(), w.values()))
         assert len(held) > 3
         # The last trades still wait for later ones.
         assert len(held) >= len(whole) - 25, window.timeframe
         assert held.tobytes() == whole[: len(held)].tobytes(), window.timeframe
+        # What is not finished is shown too.
+        shown, rows = feed._call(lambda w=window: (w.since(0, 0), w.closed()))
+        assert set(shown.bars["state"][len(rows) :]) <= {FORMING}
+        trades = feed._call(lambda: feed._core.recent("trade", "BTC-USD", None))
+        every = build_bars(trades, str(window.timeframe))
+        asked = list(feed.bars("BTC-USD", str(window.timeframe))["close"])
+        if window.timeframe.base is None:
+            assert shown.bars["close"].tolist() == asked == every["close"].tolist()
+        else:  # of a list of trades there is no line that goes on
+            assert shown.bars["close"].tolist() == asked
+            assert asked[: len(every)] == every["close"].tolist()
+        assert len(asked) > len(rows)
         assert values.tobytes() == wb.ema(3).values(held["close"]).tobytes()
 
 

@@ -56,8 +56,8 @@ def test_lines_follow_time_bars_and_their_revisions(name: str) -> None:
     seconds, kind = time_bars(trades(), "1s"), kind_named(name)
     kinds = KindBars(lateness=0.0)
     parts = [kinds.open(0, "BTC-USD", kind, empty("trade"), seconds[:50])]
-    for bars, anew in kinds.bars(Batch("bar", seconds[50:150].copy())):
-        assert not anew
+    for number, of, bars, anew in kinds.bars(seconds[50:150].copy()):
+        assert (number, of, anew) == (0, kind, False)
         parts.append(bars)
     assert np.concatenate(parts).tobytes() == price_bars(seconds[:150], kind).tobytes()
     late = seconds[100:101].copy()
@@ -66,9 +66,16 @@ def test_lines_follow_time_bars_and_their_revisions(name: str) -> None:
     late["state"], late["revision"] = REVISED, 1
     moved = seconds[:150].copy()
     moved[100] = late[0]
-    (again,) = kinds.bars(Batch("bar", late))
-    assert again[1], "all lines after it may have moved"
-    assert again[0].tobytes() == price_bars(moved, kind).tobytes()
+    ((_, _, again, anew),) = kinds.bars(late)
+    assert anew, "all lines after it may have moved"
+    assert again.tobytes() == price_bars(moved, kind).tobytes()
+    ((_, again),) = kinds.begin_again(0, 1, seconds[:40])
+    assert again.tobytes() == price_bars(seconds[:40], kind).tobytes()
+    ((_, _, bars, _),) = kinds.bars(seconds[40:].copy())
+    whole = np.concatenate([again, bars])
+    assert whole.tobytes() == price_bars(seconds, kind).tobytes()
+    assert not list(kinds.begin_again(0, 60, seconds[:40]))
+    assert not list(kinds.begin_again(1, 1, seconds[:40]))
 
 
 def test_days_by_the_calendar_are_revised() -> None:
@@ -81,11 +88,11 @@ def test_days_by_the_calendar_are_revised() -> None:
     minutes["volume"], minutes["timeframe"], minutes["state"] = 1.0, 60, CLOSED
     kinds = KindBars(lateness=0.0)
     assert len(kinds.open(0, "BTC-USD", kind, empty("trade"), minutes[:2])) == 0
-    ((day, _),) = kinds.bars(Batch("bar", minutes[2:].copy()))
+    ((*_, day, _),) = kinds.bars(minutes[2:].copy())
     assert day[["open", "close", "volume", "state"]].tolist() == [(1.0, 2.0, 2.0, CLOSED)]
     late = minutes[1:2].copy()
     late["close"], late["high"], late["revision"] = 9.0, 9.0, 1
-    ((day, _),) = kinds.bars(Batch("bar", late))
+    ((*_, day, _),) = kinds.bars(late)
     assert day[["close", "state", "revision"]].tolist() == [(9.0, REVISED, 1)]
     assert kinds.forming(0, kind, empty("bar"))["close"].tolist() == [5.0]
 

@@ -14,6 +14,9 @@ import pytest
 
 from workbench.analytics import ema
 from workbench.bars.batchbars import time_bars
+from workbench.bars.calendarbars import CalendarBars
+from workbench.bars.kinds import BarKind, bar_kind
+from workbench.bars.pricebars import PriceBars
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.errors import ConnectError
@@ -66,8 +69,8 @@ class Provider:
         end = min(int(last), self.clock.now() // 10**6 - step)
         starts = range(end // step * step, int(first) - 1, -step)[: int(params["limit"])]
         rows = [
-            {"t": t, "o": 100.0, "h": 101.0, "l": 99.0, "c": 100.0 + t // step % 7, "v": 5.0}
-            | {"c": 100.0, "vw": 100.0, "n": self.count}
+            {"t": t, "o": 100.0, "h": 101.0, "l": 99.0, "c": 99.5 + t // step % 3 / 2, "v": 5.0}
+            | {"vw": 100.0, "n": self.count}
             for t in starts
         ]
         body = {"status": "OK", "resultsCount": len(rows), "results": rows}
@@ -163,6 +166,41 @@ def test_history_slides_in_front_and_indicators_run_over_all() -> None:
         again = await f.history()
         assert again.provider == 200
         assert len(f.provider.asked) == 1, "what is there is not asked for again"
+
+    run(play)
+
+
+@pytest.mark.parametrize("name", ["heikin-ashi@1m", "kagi:0.5@1m", "session:day"])
+def test_what_is_made_from_time_bars_has_their_history_in_front(name: str) -> None:
+    kind = bar_kind(name)
+    assert isinstance(kind, BarKind)
+
+    async def play(f: Fixture) -> None:
+        def same() -> bool:
+            base = f.bars()
+            made = CalendarBars(kind, f.name) if name == "session:day" else PriceBars(kind)
+            return window.closed().tobytes() == made.add(base).tobytes()
+
+        f.core.past.default = 1000
+        window = f.core.watch(f.name, kind, [ema(5)])
+        f.trades(-80, price=90.0)  # one of the three trades of 11:59 that the provider counts
+        f.clock.offset = 40.0
+        f.core._subscribed(f.source, [Topic(f.name, "trade")])
+        await f.until(lambda: len(f.bars()) > 500)
+        assert len(window) > 0
+        assert same()
+        run_ = ema(5).start(f.name)
+        np.testing.assert_array_equal(window.values(), run_.add(window.closed()))
+        f.trades(30.5, 40, 91, price=120.0)  # our bars of 12:00 and of 12:01 close
+        assert same()
+        before = window.closed().tobytes()
+        f.trades(-79, price=80.0)  # our bar of 11:59 is revised, but the provider's is shown
+        assert same()
+        assert window.closed().tobytes() == before
+        asked = len(f.provider.asked)
+        f.clock.offset += 1000.0
+        f.trades(1001.0)
+        await f.until(lambda: len(f.provider.asked) > asked)  # what was too young, once more
 
     run(play)
 

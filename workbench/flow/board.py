@@ -32,7 +32,7 @@ class Board:
     capacity : int
         Closed bars a window keeps.
     kinds : KindBars or None
-        Tells the unfinished bars of other kinds.
+        Makes bars of other kinds from those here, and tells the unfinished ones.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Board:
         self.every = False  # whether series of any bars that come are kept
         self._table = table
         self._builder = builder
-        self._kinds = kinds or KindBars(0.0)
+        self._kinds = KindBars(0.0) if kinds is None else kinds
         self._series: dict[tuple[int, int], list[Series]] = {}
 
     def __len__(self) -> int:
@@ -107,15 +107,24 @@ class Board:
         """Tell whether a screen uses a series."""
         return any(s.users for s in self._series.get((symbol, tf.code), ()))
 
+    def needed(self, symbol: int, tf: Timeframe) -> bool:
+        """Tell whether a screen uses a series of time bars, or one that is made from them."""
+        return self.watched(symbol, tf) or self._kinds.based(symbol, tf.seconds)
+
     def add(self, batch: Batch) -> None:
-        """Pass closed and revised bars to their series."""
+        """Pass closed and revised bars to their series, and to those made from them."""
         rows = batch.rows
         keys = rows["symbol"].astype(np.int64) << 32 | rows["timeframe"].astype(np.int64) & _LOW
         if len(rows) == 1 or (keys == keys[0]).all():
             self._pass(int(keys[0]), rows)
-            return
-        for key in np.unique(keys):
-            self._pass(int(key), rows[keys == key])
+        else:
+            for key in np.unique(keys):
+                self._pass(int(key), rows[keys == key])
+        for number, kind, bars, anew in self._kinds.bars(rows):
+            if anew:
+                self._hold(number, kind.code, bars)
+            else:
+                self._pass(number << 32 | kind.code & _LOW, bars)
 
     def _pass(self, key: int, rows: Rows) -> None:
         symbol, code = key >> 32, (key & _LOW ^ _SIGN) - _SIGN
@@ -127,13 +136,19 @@ class Board:
                 self._show(symbol, series)
 
     def restart(self, bars: Rows) -> None:
-        """Begin a series again with these closed bars: a late trade has moved them all."""
+        """Begin a series of time bars again with these closed ones, and what is made from them."""
         if not len(bars):
             return
-        key = (int(bars["symbol"][0]), int(bars["timeframe"][0]))
-        for series in self._series.get(key, ()):
+        number, seconds = int(bars["symbol"][0]), int(bars["timeframe"][0])
+        self._hold(number, seconds, bars)
+        for kind, made in self._kinds.begin_again(number, seconds, bars):
+            self._hold(number, kind.code, made)
+
+    def _hold(self, symbol: int, code: int, bars: Rows) -> None:
+        """Have series hold these closed bars instead of theirs."""
+        for series in self._series.get((symbol, code), ()):
             series.restart(bars)
-            self._show(key[0], series)
+            self._show(symbol, series)
 
     def redo(self, symbol: int, kind: BarKind, bars: Rows, gone: int) -> None:
         """Put bars in place of so many of the newest ones of a series."""

@@ -157,7 +157,6 @@ class Core:
             branch("bar", "scores").sink(self.scores.count),
             *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
-            branch("bar", "kinds").sink(self.drawn.bars),
             *(
                 branch(kind, "ledger").filter(self._is_live).sink(self.mending.continuity.came)
                 for kind in ("trade", "quote", "provider_bar")

@@ -47,6 +47,8 @@ class _FromBars:
 
     def __init__(self, kind: BarKind, symbol: str) -> None:
         self.kind = kind
+        base = base_of(kind)
+        self.seconds = base.seconds if base is not None else 0  # of the bars it is made from
         self._symbol = symbol
         self._kept = np.zeros(0, BAR)
         self._whole = True
@@ -56,6 +58,12 @@ class _FromBars:
         if self.kind.family == "session":
             return CalendarBars(self.kind, self._symbol)
         return PriceBars(self.kind)
+
+    def begin(self, bars: Rows) -> Rows:
+        """Take these bars instead of all before; return finished ones."""
+        self._kept, self._whole = bars[-_KEPT:].copy(), len(bars) <= _KEPT
+        self._made = self._fresh()
+        return self._made.add(self._kept) if len(bars) else bars[:0]
 
     def add(self, bars: Rows) -> tuple[Rows, bool]:
         """Take closed and revised bars; return finished ones, and whether they are all anew."""
@@ -147,7 +155,7 @@ class KindBars:
             self._events[key] = event
             return event.begin(trades)
         line = self._lines[key] = _FromBars(kind, symbol)
-        return line.add(bars)[0] if len(bars) else bars[:0]
+        return line.begin(bars)
 
     def close(self, number: int, kind: BarKind) -> None:
         """Stop building bars of a kind."""
@@ -181,16 +189,27 @@ class KindBars:
                 if len(bars):
                     yield bars
 
-    def bars(self, batch: Batch) -> Iterator[tuple[Rows, bool]]:
+    def bars(self, rows: Rows) -> Iterator[tuple[int, BarKind, Rows, bool]]:
         """Take time bars; tell the bars they finish, and whether a series begins anew."""
         for (number, _), line in self._lines.items():
-            base = base_of(line.kind)
-            seconds = base.seconds if base is not None else 0
-            own = (batch.rows["symbol"] == number) & (batch.rows["timeframe"] == seconds)
+            own = (rows["symbol"] == number) & (rows["timeframe"] == line.seconds)
             if own.any():
-                bars, anew = line.add(batch.rows[own])
+                bars, anew = line.add(rows[own])
                 if len(bars) or anew:
-                    yield bars, anew
+                    yield number, line.kind, bars, anew
+
+    def begin_again(self, number: int, seconds: int, bars: Rows) -> Iterator[tuple[BarKind, Rows]]:
+        """Take these time bars instead of all of a symbol before; tell what they make."""
+        for line in self._based(number, seconds):
+            yield line.kind, line.begin(bars)
+
+    def based(self, number: int, seconds: int) -> bool:
+        """Tell whether bars are made from time bars of that many seconds."""
+        return bool(self._based(number, seconds))
+
+    def _based(self, number: int, seconds: int) -> list[_FromBars]:
+        lines = self._lines.items()
+        return [line for (n, _), line in lines if n == number and line.seconds == seconds]
 
     def advance(self, clock: int) -> Iterator[Rows]:
         """Release trades that waited long enough at a time of receipt, ns UTC."""

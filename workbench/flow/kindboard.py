@@ -1,4 +1,4 @@
-"""Bars of other kinds on the board: from trades and time bars to the series that show them."""
+"""Bars made from trades on the board: from trades to the series that show them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,6 @@ class KindBoard:
             self._board.add(Batch("bar", bars))
         self._health.bars["overdue"] += self._kinds.overdue
         self._kinds.overdue = 0
-
-    def bars(self, batch: Batch) -> None:
-        """Take closed and revised time bars."""
-        for bars, anew in self._kinds.bars(batch):
-            if anew:
-                self._board.restart(bars)
-            else:
-                self._board.add(Batch("bar", bars))
 
     def advance(self, clock: int) -> None:
         """Release trades that waited long enough at a time of receipt, ns UTC."""

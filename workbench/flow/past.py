@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from workbench.bars.kinds import BarKind
 from workbench.calendar import market_session
 from workbench.clock import Clock
 from workbench.config import Settings
@@ -16,6 +17,7 @@ from workbench.errors import AuthError, ConfigError, UnknownTimeframeError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.joint import Joined, Joint
+from workbench.flow.kindbars import base_of
 from workbench.flow.mending import MakeArchive, Mending
 from workbench.flow.pastloader import Brought, PastLoader, Wanted
 from workbench.flow.seam import newer, prevails, seam
@@ -109,9 +111,13 @@ class Past:
     # -- what is wanted ----------------------------------------------------------------
 
     def watched(self, window: Window) -> None:
-        """Take note that a series is watched: by default it gets history in front."""
-        length = window.timeframe
-        if self.default and self._wishes.live and isinstance(length, Timeframe):
+        """Take note that a series is watched: by default it gets history in front.
+
+        So do the time bars that a series of another kind is made from.
+        """
+        shown = window.timeframe
+        length = base_of(shown) if isinstance(shown, BarKind) else shown
+        if self.default and self._wishes.live and length is not None:
             self.want(window.symbol, length, self.default)
 
     def ask(self, name: str, length: Timeframe, bars: int) -> Future[Joined]:
@@ -329,7 +335,7 @@ class Past:
                 continue
             if len(joint.held):
                 self._release(joint)
-            if joint.job is not None or not self._board.watched(joint.number, joint.length):
+            if joint.job is not None or not self._board.needed(joint.number, joint.length):
                 continue
             if refresh and market_session(self._clock.now(), joint.name) == "closed":
                 self._fetch(joint, since=now)
