@@ -207,6 +207,7 @@ def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
         live = wb.signals(feed, rule, "BTC-USD", "1s", on_signal=heard.append)
         assert isinstance(live, LiveSignals)
         already = len(live.signals)
+        first = int(feed.bars("BTC-USD", "1s").index[0].value)
         poll_for(lambda: len(live.signals) >= already + 2)
         assert "ema_cross" in repr(live)
         assert "EMA 2 crossed" in live._repr_html_()
@@ -225,6 +226,11 @@ def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
             )
 
         poll_for(same)
+        held = len(feed.bars("BTC-USD", "1s", forming=False))
+        assert feed.history("BTC-USD", "1s", bars=held + 200).result(120).why == ""
+        poll_for(same)
+        assert len(feed.bars("BTC-USD", "1s", forming=False)) >= held + 200
+        assert live.book.standing()[0].bar < first, "the provider's bars before ours count too"
         live.close()
         assert len(heard) >= 2
         assert heard == live.signals[-len(heard) :]

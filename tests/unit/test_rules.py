@@ -159,6 +159,43 @@ def test_a_rule_steps_back_only_to_what_it_kept() -> None:
         run.rollback(65)
 
 
+def test_bars_put_in_front_and_in_place_of_others_change_only_what_they_change() -> None:
+    book = SignalBook(above, "BTC-USD", "1m")
+    bars = bars_of(1, 2, 2, 2, 1, 1, 2, 2)
+    given = book.add(bars[4:])
+    assert [s.action for s in given] == ["entry", "exit"]
+    news = book.restart(bars)
+    assert [(s.action, s.status, s.bar) for s in news] == [
+        ("entry", "given", bars["time"][1]), ("exit", "given", bars["time"][2]),
+    ]  # fmt: skip
+    assert book.signals[:2] == given
+    assert len(book.standing()) == 4
+    assert book.restart(bars) == []
+    other = bars[6:].copy()
+    other["close"] = 1.0
+    news = book.restart(other)
+    assert [(s.action, s.status) for s in news] == [("entry", "withdrawn"), ("exit", "withdrawn")]
+    assert [s.bar for s in book.standing()] == bars["time"][1:3].tolist()
+    assert book.restart(bars[:0]) == []
+    more = bars_of(1, 2, 2, 2, 1, 1, 1, 1, 2, 2)
+    assert [s.action for s in book.restart(more)] == ["entry", "exit"]
+
+
+def test_a_series_longer_than_a_rule_remembers_can_begin_again() -> None:
+    book = SignalBook(above, "BTC-USD", "1m")
+    bars = bars_of(*([1, 2] * 3000))
+    book.add(bars[100:])
+    assert len(book._bars) < 5000
+    book.restart(bars)
+    assert book.standing()[-1].bar == bars["time"][-1]
+    assert {s.bar for s in book.standing()} == set(bars["time"][1:].tolist())
+    moved = bars[-3000:].copy()
+    moved["close"][0] = 2.0
+    book.restart(moved)
+    assert book.missed == 0
+    assert book.standing()[-1].bar == bars["time"][-1]
+
+
 def test_a_signal_that_loses_its_ground_is_withdrawn_not_erased() -> None:
     book = SignalBook(above, "BTC-USD", "1m")
     bars = bars_of(1, 2, 2, 2)

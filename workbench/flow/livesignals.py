@@ -7,13 +7,14 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from streamz import Stream
 
 from workbench.errors import ConfigError
 from workbench.flow.feed import Feed
-from workbench.records import Batch, Rows
+from workbench.flow.nodes import guard
+from workbench.flow.series import Series
+from workbench.records import Rows
 from workbench.rules.book import SignalBook
 from workbench.rules.definition import Rule
 from workbench.rules.signal import Signal
@@ -63,42 +64,52 @@ class LiveSignals:
         if on_signal is not None:
             self.stream.sink(on_signal)
         self._feed = feed
-        self._seconds = tf.seconds
+        self._series: Series | None = None
         self._lock = threading.Lock()
-        self._waiting: list[Rows] | None = []
+        self._waiting: list[tuple[Rows, bool]] | None = []
         for indicator in rule.indicators.values():
             indicator.prepare()  # in this thread, not in the feed's
         self._window = feed.watch(self.symbol, tf)
-        self._number = feed._core.table.id(self.symbol)
-        self._node = feed.stream("bar").sink(self._take)
-        self._begin()
+        self._begin(feed._call(self._follow))
 
-    def _begin(self) -> None:
+    def _follow(self) -> Rows:
+        """Return the bars that are shown by now, and be told what is shown from now on.
+
+        Those are not all that the feed builds: where ours are not whole, the provider's stand
+        for them.
+        """
+        core = self._feed._core
+        branch, failed = f"signals {self.book.rule.name}", core.pipeline.health.failed
+        self._told = Stream(asynchronous=True)
+        self._sink = guard(self._told, branch, failed).sink(self._take)
+        self._series = core.board.base(core.table.id(self.symbol), self._window.timeframe)
+        assert self._series is not None  # it is watched
+        self._series.followers.append(self._told.emit)
+        return self._window.closed()
+
+    def _begin(self, bars: Rows) -> None:
         """Run over the bars that are there, then over those that came meanwhile."""
-        self.book.add(self._window.closed())
+        self.book.add(bars)
         while True:
             with self._lock:
-                rows, self._waiting = self._waiting, []
-                if not rows:
+                waiting, self._waiting = self._waiting, []
+                if not waiting:
                     self._waiting = None
                     return
-            for bars in rows:
-                self._tell(self.book.add(bars))
+            for told in waiting:
+                self._tell(told)
 
-    def _take(self, batch: Batch) -> None:
-        rows = batch.rows
-        own = (rows["symbol"] == self._number) & (rows["timeframe"] == self._seconds)
-        if not own.any():
-            return
-        rows = np.array(rows[own])
+    def _take(self, told: tuple[Rows, bool]) -> None:
+        told = told[0].copy(), told[1]
         with self._lock:
             if self._waiting is not None:
-                self._waiting.append(rows)
+                self._waiting.append(told)
                 return
-        self._tell(self.book.add(rows))
+        self._tell(told)
 
-    def _tell(self, news: list[Signal]) -> None:
-        for signal in news:
+    def _tell(self, told: tuple[Rows, bool]) -> None:
+        bars, anew = told
+        for signal in self.book.restart(bars) if anew else self.book.add(bars):
             self.stream.emit(signal)
 
     @property
@@ -112,8 +123,12 @@ class LiveSignals:
 
     def close(self) -> None:
         """Stop following the feed; the signals so far stay."""
-        self._node.destroy()
-        self._feed.unwatch(self._window)
+        series, self._series = self._series, None
+        if series is not None:
+            # Another list: the feed may be going through this one.
+            series.followers = [each for each in series.followers if each != self._told.emit]
+            self._sink.destroy()
+            self._feed.unwatch(self._window)
 
     def __enter__(self) -> LiveSignals:
         return self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,12 @@ class Series:
     indicators : sequence of Indicator
     capacity : int
         Closed bars in the window; at least 128 where there are indicators.
+
+    Attributes
+    ----------
+    followers : list of callable
+        Called with closed time bars that were taken, as a pair with whether they are in place
+        of all since the first of them.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class Series:
             capacity = max(capacity, 2 * Run.EVERY)
         self.window = Window(symbol, timeframe, capacity, keys)
         self.users = 0
+        self.followers: list[Callable[[tuple[Rows, bool]], Any]] = []
         self._runs = Runs(self.indicators, symbol)
 
     def __repr__(self) -> str:
@@ -60,11 +68,17 @@ class Series:
                 self._amend(some)
             else:
                 self._append(some)
+        self._tell(bars, anew=False)
 
     def restart(self, bars: Rows) -> None:
         """Hold these closed bars instead, and run the indicators over them anew."""
         self._runs = Runs(self.indicators, self.window.symbol)
         self.window.replace(bars, self._runs.add(bars))
+        self._tell(bars, anew=True)
+
+    def _tell(self, bars: Rows, *, anew: bool) -> None:
+        for follower in self.followers:
+            follower((bars, anew))
 
     def redo(self, bars: Rows, gone: int) -> None:
         """Put bars in place of so many of the newest ones; indicators go back as far as that."""

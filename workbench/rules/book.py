@@ -39,6 +39,7 @@ class SignalBook:
         self.rule = rule
         self.signals: list[Signal] = []
         self.missed = 0  # revisions of bars too old to run again from
+        self._timeframe = timeframe
         self._run = RuleRun(rule, symbol, timeframe)
         self._bars = np.zeros(0, BAR)
         self._valid: dict[str, Signal] = {}
@@ -64,21 +65,50 @@ class SignalBook:
         self._valid |= {signal.id: signal for signal in signals}
         return signals
 
+    def restart(self, bars: Rows) -> list[Signal]:
+        """Take closed bars in place of all since the first of them, and return what is new.
+
+        As when history is put in front of a series, or the provider's bars in place of others.
+        """
+        if not len(bars):
+            return []
+        bars = np.concatenate([self._bars[self._bars["time"] < bars["time"][0]], bars])
+        both = min(len(bars), len(self._bars))
+        changed = np.flatnonzero(bars[:both] != self._bars[:both])
+        row = int(changed[0]) if len(changed) else both
+        if row == len(bars) == len(self._bars):
+            return []
+        news = self._again(row, bars)
+        if news is None:  # the state of that time is gone, or there was none
+            self._run = RuleRun(self.rule, self._run.symbol, self._timeframe)
+            self._bars = bars[:0]
+            news = self._again(0, bars) or []
+        return news
+
     def _amend(self, bar: Rows) -> list[Signal]:
         row = int(np.searchsorted(self._bars["time"], bar["time"][0]))
-        known = row < len(self._bars) and self._bars["time"][row] == bar["time"][0]
-        gone = self._run.count - len(self._bars)
-        at = self._run.reach(gone + row)
-        if at < gone or (not known and row == 0 and gone):
+        bars = self._bars.copy()
+        if row < len(bars) and bars["time"][row] == bar["time"][0]:
+            bars[row] = bar[0]
+        elif row == 0 and self._run.count > len(bars):
             self.missed += 1
             return []
-        if known:
-            self._bars[row] = bar[0]
         else:
-            self._bars = np.insert(self._bars, row, bar[0])
+            bars = np.insert(bars, row, bar[0])
+        news = self._again(row, bars)
+        self.missed += news is None
+        return news or []
+
+    def _again(self, row: int, bars: Rows) -> list[Signal] | None:
+        """Run over bars that differ from a row on; None if the state of before is gone."""
+        gone = self._run.count - len(self._bars)
+        at = self._run.reach(gone + row)
+        if at < gone:
+            return None
+        self._bars = bars
         self._run.rollback(at)
-        again = {signal.id: signal for signal in self._run.add(self._bars[at - gone :])}
-        since = int(self._bars["time"][at - gone])
+        since = int(bars["time"][at - gone]) if at - gone < len(bars) else 1 << 62
+        again = {signal.id: signal for signal in self._run.add(bars[at - gone :])}
         before = {i: s for i, s in self._valid.items() if s.bar >= since}
         lost = [replace(s, status="withdrawn") for i, s in before.items() if i not in again]
         changed = [s for i, s in again.items() if i in before and not _alike(s, before[i])]
