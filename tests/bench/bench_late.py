@@ -4,7 +4,8 @@ Series: one revised bar, and one that comes in between, at distances from the en
 memory, with 0, 4 and 12 indicators; the peer is a run of the same indicators over all of them
 (without indicators, a copy of the rows). Feed: a trade too late for the builder, from delivery
 until its bar is revised, with 200,000 trades at hand or in a store; what the feed's thread
-spends on it is told apart from what is done beside it.
+spends on it is told apart from what is done beside it. Event bars: a trade that moves all bars
+after it, against making all of them again.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from typing import Any
 import numpy as np
 
 from workbench.analytics import Indicator, Runs, atr, bollinger, cci, ema, macd, rsi, sma, vwap
+from workbench.bars.eventbars import event_bars
+from workbench.bars.kinds import BarKind
+from workbench.bars.prepared import prepared
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.flow.core import Core
+from workbench.flow.eventline import EventLine
 from workbench.flow.series import Series
 from workbench.records import BAR, CLOSED, REVISED, Batch, Rows, empty
 from workbench.sources.massive import MassiveSource
@@ -173,6 +178,39 @@ def feed() -> None:
             asyncio.run(_feed(store, distance, minutes, trades))
 
 
+def events() -> None:
+    """Bring trades too late for bars that depend on all trades before them."""
+    count = 200_000
+    rows = empty("trade", count + ROUNDS)
+    rows["time"] = START + np.arange(len(rows)) * 50_000_000  # 20 a second
+    rows["received"], rows["id"] = rows["time"], np.arange(len(rows)) + 1
+    rng = np.random.default_rng(2)
+    rows["price"] = np.round(100 + np.cumsum(rng.normal(0, 0.01, len(rows))), 2)
+    rows["size"] = np.round(rng.exponential(1.0, len(rows)) + 0.01, 2)
+    print(f"{count:,} trades at hand")
+    for name in ("trades:100", "dollar:1e4", "imbalance-trades"):
+        kind = prepared(name)
+        assert isinstance(kind, BarKind)
+        for distance in (100, 1_000, 10_000, 100_000):
+            late = np.arange(count - distance, count - distance + ROUNDS)
+            line = EventLine(kind, 0, lateness=1.0, whole=0)
+            held = np.delete(rows[:count], late)
+            for at in range(0, len(held), 100):
+                line.add(held[at : at + 100])
+            times, moved = [], 0
+            for one in late[::-1]:
+                held = np.concatenate([held, rows[one : one + 1]])
+                line.add(rows[one : one + 1])
+                times.append(timed(line.again, held))
+            peer = statistics.median(timed(event_bars, rows[:count], kind) for _ in range(3))
+            median = statistics.median(times)
+            moved = int((event_bars(rows[:count], kind)["time"] > rows["time"][late[0]]).sum())
+            print(
+                f"  {name:17} {distance:7,} trades late, {moved:5,} bars move: "
+                f"{median * 1e3:7.2f} ms, all again {peer * 1e3:6.2f} ms"
+            )
+
+
 def main() -> None:
     """Print all figures."""
     logging.disable()  # nobody listens, and that is told
@@ -180,6 +218,7 @@ def main() -> None:
         indicator.prepare()
     series()
     feed()
+    events()
 
 
 if __name__ == "__main__":
