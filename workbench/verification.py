@@ -14,12 +14,15 @@ import pandas as pd
 from workbench.analytics.catalogue import CATALOGUE, find
 from workbench.analytics.configured import Indicator
 from workbench.bars.batchbars import time_bars
-from workbench.bars.eventbars import EventBars, event_bars
-from workbench.bars.kinds import BarKind, bar_kind
+from workbench.bars.build import build_bars
+from workbench.bars.eventbars import EVENT_FAMILIES, EventBars
+from workbench.bars.kinds import BarKind, bar_kind, kind_of
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.digest import digest, newest
 from workbench.flow.graph import Pipeline
+from workbench.flow.kindbars import KindBars, base_of
 from workbench.flow.series import Series
-from workbench.records import TRADE, Batch, Rows
+from workbench.records import QUOTE, TRADE, Batch, Rows, empty
 from workbench.rules.book import SignalBook
 from workbench.rules.catalogue import ema_cross, structure_change
 from workbench.rules.definition import Rule
@@ -38,8 +41,10 @@ __all__ = ["KINDS", "TIMEFRAMES", "Verification", "verify"]
 TIMEFRAMES = ("1s", "15s", "1m", "5m")
 KINDS = (
     "trades:100", "volume:10", "dollar:1e6", "range:10", "renko:10", "imbalance-trades",
-    "run-volume",
+    "run-volume", "heikin-ashi@1s", "line-break:3@15s", "session:day", "mid@1s",
 )  # fmt: skip
+
+NONE = empty("bar")
 
 #: Frames delivered at once: one by one as a quiet market sends them, some, and many.
 _WAYS = {"live": 1, "replay": 64, "replay at once": 4096}
@@ -59,7 +64,7 @@ class _Found:
                             for s in signals], np.float64).reshape(-1, 5)
             for name, signals in self.signals.items()
         }  # fmt: skip
-        kinds = {name for name in self.bars if ":" in name or "-" in name.split()[-1]}
+        kinds = {n for n in self.bars if isinstance(bar_kind(n.split()[-1]), BarKind)}
         return {
             "time bars": digest({n: b for n, b in self.bars.items() if n not in kinds}),
             "bars of other kinds": digest({n: self.bars[n] for n in kinds}),
@@ -148,9 +153,13 @@ def verify(
     told = (ema_cross(), structure_change()) if rules is None else tuple(rules)
     first = _Way(TapeReader(tape), (), (), (), (), 0.0)
     frames = max(first.play(4096), default=0)
-    every = np.concatenate(first.trades) if first.trades else np.zeros(0, TRADE)
-    wait = _latest(every) if lateness is None else lateness
-    found = _batch(every, first.pipeline.table, tfs, named, used, told)
+    every = np.concatenate([np.zeros(0, TRADE), *first.trades])
+    quotes = np.concatenate([np.zeros(0, QUOTE), *first.quotes])
+    wait = lateness
+    if wait is None:
+        quoted = any(kind.family in QUOTE_FAMILIES for kind in named)
+        wait = max(_latest(every), _latest(quotes) if quoted else 0.0)
+    found = _batch(every, quotes, first.pipeline.table, tfs, named, used, told)
     hashes = {}
     overdue = 0
     for way, together in _WAYS.items():
@@ -176,11 +185,11 @@ def verify(
     )
 
 
-def _latest(trades: Rows) -> float:
-    """Return the seconds by which a trade came after the market's clock had passed its time."""
+def _latest(ticks: Rows) -> float:
+    """Return the seconds by which one came after the market's clock had passed its time."""
     worst = 0
-    for number in np.unique(trades["symbol"]):
-        own = trades[trades["symbol"] == number]
+    for number in np.unique(ticks["symbol"]):
+        own = ticks[ticks["symbol"] == number]
         shift = np.maximum.accumulate(own["time"] - own["received"])
         clock = np.maximum(np.maximum.accumulate(own["time"]), own["received"] + shift)
         worst = max(worst, int((clock - own["time"]).max()))
@@ -200,18 +209,23 @@ class _Way:
         lateness: float,
     ) -> None:
         self.trades: list[Rows] = []
+        self.quotes: list[Rows] = []
         self.pipeline = Pipeline(SymbolTable(), lateness=lateness)
         self._reader = reader
-        self._tfs, self._kinds = tfs, kinds
+        self._tfs = tfs
+        self._kinds = [kind for kind in kinds if kind.family in EVENT_FAMILIES]
+        self._made = [kind for kind in kinds if kind.family not in EVENT_FAMILIES]
+        self._kindbars = KindBars(lateness)
         self._indicators, self._rules, self._lateness = indicators, rules, lateness
         self._series: dict[tuple[int, int], Series] = {}
         self._books: dict[tuple[int, int], list[SignalBook]] = {}
         self._builders: dict[tuple[int, str], EventBars] = {}
         self._bars: dict[str, list[Rows]] = {}
-        for tf in tfs:
+        for tf in {*tfs, *filter(None, map(base_of, self._made))}:
             self.pipeline.builder.add_timeframe(tf)
         self._sinks = [
             self.pipeline.streams["trade"].sink(self._trade),
+            self.pipeline.streams["quote"].sink(self._quote),
             self.pipeline.streams["bar"].sink(self._bar),
         ]
         table = self.pipeline.table
@@ -237,6 +251,10 @@ class _Way:
         self.pipeline.finish()
         for (number, name), builder in self._builders.items():
             self._keep(number, name, builder.finish())
+        for number in range(len(self.pipeline.table)):
+            for kind in self._made:
+                if kind.family == "session" or kind.family in QUOTE_FAMILIES:
+                    self._keep(number, kind.name, self._kindbars.forming(number, kind, NONE))
         for sink in self._sinks:
             sink.destroy()
         self.pipeline.close()
@@ -259,11 +277,32 @@ class _Way:
                     )
                 self._keep(*key, self._builders[key].add(rows))
 
-    def _keep(self, number: int, name: str, bars: Rows) -> None:
-        if len(bars):
-            self._bars.setdefault(f"{self.pipeline.table.name(number)} {name}", []).append(bars)
+    def _quote(self, batch: Batch) -> None:
+        self.quotes.append(batch.rows)
+        self._begin(batch.rows)
+        for bars in self._kindbars.quotes(batch):
+            self._keep(int(bars["symbol"][0]), kind_of(int(bars["timeframe"][0])).name, bars)
+
+    def _begin(self, rows: Rows) -> None:
+        """Begin the kinds that are made from time bars, and those of quotes, of new symbols."""
+        for number in map(int, np.unique(rows["symbol"]) if self._made else ()):
+            for kind in self._made:
+                if not self._kindbars.has(number, kind):
+                    ticks = empty("quote" if kind.family in QUOTE_FAMILIES else "trade")
+                    name = self.pipeline.table.name(number)
+                    self._kindbars.open(number, name, kind, ticks, NONE)
+
+    def _keep(self, number: int, name: str, bars: Rows, *, anew: bool = False) -> None:
+        key = f"{self.pipeline.table.name(number)} {name}"
+        if anew:
+            self._bars[key] = [bars]
+        elif len(bars):
+            self._bars.setdefault(key, []).append(bars)
 
     def _bar(self, batch: Batch) -> None:
+        self._begin(batch.rows)
+        for number, kind, bars, anew in self._kindbars.bars(batch.rows):
+            self._keep(number, kind.name, bars, anew=anew)
         for tf in self._tfs:
             of_tf = batch.rows[batch.rows["timeframe"] == tf.seconds]
             for number in np.unique(of_tf["symbol"]):
@@ -279,7 +318,8 @@ class _Way:
 
     def found(self) -> _Found:
         """Return what it came to."""
-        found = _Found(bars={name: np.concatenate(some) for name, some in self._bars.items()})
+        kept = ((name, newest(np.concatenate(some))) for name, some in self._bars.items())
+        found = _Found(bars={name: bars for name, bars in kept if len(bars)})
         for key, series in self._series.items():
             name = f"{series.window.symbol} {series.window.timeframe}"
             found.bars[name] = series.window.closed()
@@ -291,6 +331,7 @@ class _Way:
 
 def _batch(
     trades: Rows,
+    quotes: Rows,
     table: SymbolTable,
     tfs: Sequence[Timeframe],
     kinds: Sequence[BarKind],
@@ -298,14 +339,16 @@ def _batch(
     rules: Sequence[Rule],
 ) -> _Found:
     found = _Found()
-    for number in np.unique(trades["symbol"]):
+    for number in np.unique(np.concatenate([trades["symbol"], quotes["symbol"]])):
         symbol = table.name(int(number))
         own = trades[trades["symbol"] == number]
+        told = quotes[quotes["symbol"] == number]
         for kind in kinds:
-            bars = event_bars(own, kind)
+            ticks = told if kind.family in QUOTE_FAMILIES else own
+            bars = build_bars(ticks, kind, symbol=symbol) if len(ticks) else NONE
             if len(bars):
                 found.bars[f"{symbol} {kind.name}"] = bars
-        for tf in tfs:
+        for tf in tfs if len(own) else ():
             name = f"{symbol} {tf}"
             bars = newest(time_bars(own, tf))
             found.bars[name] = bars

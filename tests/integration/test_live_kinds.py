@@ -169,6 +169,41 @@ def test_trades_that_are_later_than_bars_wait_are_in_them_all_the_same(lateness:
         assert feed.health.numbers()["trades_overdue"] > 0
 
 
+def test_bars_of_quotes_are_those_of_all_quotes_live_too() -> None:
+    rng = random.Random(4)
+    quotes = [
+        {"ev": "XQ", "pair": "BTC-USD", "bp": 100 - rng.random(), "bs": 1, "ap": 100 + rng.random(),
+         "as": 1, "t": START * 1000 + 40 * i, "x": 1}
+        for i in range(6000)
+    ]  # fmt: skip
+    kinds = ("mid@1s", "bid@15s", "ask@1m")
+    with feed_of(lateness_seconds=0.0) as feed:
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=None)
+        hear(feed, quotes[:500])
+        windows = [feed.watch("BTC-USD", kind, [wb.sma(3)]) for kind in kinds]
+        assert "quote" in feed._core.subscriptions["BTC-USD"].channels, "bars of quotes need them"
+        late = [700, 5200]
+        hear(feed, [q for i, q in enumerate(quotes) if i >= 2000 and i not in late])
+        fetch(feed, [q for i, q in enumerate(quotes) if 500 <= i < 2000 and i not in late])
+        hear(feed, [quotes[i] for i in late])
+        feed.wait(count=0, timeout=60, whole=True)
+        rows = feed._call(lambda: feed._core.recent("quote", "BTC-USD", None))
+        assert len(rows) == len(quotes)
+        for window, kind in zip(windows, kinds, strict=True):
+            whole = build_bars(rows, kind)
+            # Nobody traded: what is not finished is shown by the quotes alone.
+            feed._call(feed._core.board.refresh)
+            shown = feed._call(lambda w=window: w.since(0, 0))
+            for field in ("time", "open", "high", "low", "close", "count", "timeframe"):
+                assert shown.bars[field].tolist() == whole[field].tolist(), (kind, field)
+            assert shown.bars["state"][-1] == FORMING
+            held, values = feed._call(lambda w=window: (w.closed(), w.values()))
+            assert values.tobytes() == wb.sma(3).values(held["close"]).tobytes()
+        hear(feed, [quotes[-1] | {"bp": 200.0, "ap": 202.0, "t": quotes[-1]["t"] + 1}])
+        feed._call(feed._core.board.refresh)
+        assert [w.latest()["close"][0] for w in windows] == [201.0, 200.0, 202.0]
+
+
 def same(feed: Feed, windows: list[Window]) -> None:
     """Compare the bars of windows, and what indicators make of them, with those of all trades."""
     feed.wait(count=0, timeout=60, whole=True)

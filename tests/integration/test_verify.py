@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 import workbench as wb
+from workbench.bars.families import FAMILIES
 from workbench.cli import app
+from workbench.digest import digest
 from workbench.errors import TapeError
 from workbench.rules import enter, rule
 from workbench.verification import KINDS
@@ -30,6 +32,28 @@ def test_the_sample_comes_out_the_same_in_every_way() -> None:
     assert all(steps[-1][1] == total for _, _, total in steps)
     assert found.table().shape == (4, 4)
     assert "the same bits" in repr(found)
+
+
+#: A kind of each family whose size suits the prices of the sample.
+EVERY = (
+    "trades:7", "volume:3", "dollar:1e5", "range:5", "renko:5", "renko:atr5@15s",
+    "imbalance-trades", "imbalance-volume", "imbalance-dollar", "run-trades", "run-volume",
+    "run-dollar", "heikin-ashi@15s", "line-break:3@1s", "kagi:5@1s", "point-figure:5x3@1s",
+    "session:regular", "mid@1s", "bid@5s", "ask@1m",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_kind_of_bars_comes_out_the_same_in_every_way(kind: str) -> None:
+    found = wb.verify(TAPE, timeframes=["1m"], kinds=[kind], indicators=[], rules=[])
+    assert found.equal
+    alone = wb.verify(TAPE, timeframes=["1m"], kinds=[], indicators=[], rules=[])
+    assert found.hashes["batch"]["bars of other kinds"] != digest({})
+    assert found.hashes["batch"]["time bars"] == alone.hashes["batch"]["time bars"]
+
+
+def test_the_sample_has_a_kind_of_every_family() -> None:
+    assert {getattr(wb.bar_kind(kind), "family", "") for kind in EVERY} == set(FAMILIES)
 
 
 def test_bars_that_do_not_wait_long_enough_are_told_apart() -> None:

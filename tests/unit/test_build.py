@@ -9,6 +9,7 @@ import pytest
 import workbench as wb
 from workbench.bars.build import build_bars
 from workbench.bars.kinds import FAMILIES
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.errors import ConfigError, UnknownTimeframeError
 from workbench.records import QUOTE, TRADE, Rows
 from workbench.store.frames import dataframe
@@ -27,7 +28,10 @@ def trades(n: int = 5000) -> Rows:
     return rows
 
 
-@pytest.mark.parametrize("kind", [family.example for family in FAMILIES.values()] + ["5m"])
+OF_TRADES = [each.example for name, each in FAMILIES.items() if name not in QUOTE_FAMILIES]
+
+
+@pytest.mark.parametrize("kind", [*OF_TRADES, "5m"])
 def test_every_kind_from_trades(kind: str) -> None:
     rows = trades()
     bars = build_bars(rows, kind, symbol="AAPL")
@@ -52,7 +56,16 @@ def test_quotes_make_bars_of_any_kind_too() -> None:
     quotes["bid"], quotes["ask"] = np.arange(100) + 9.5, np.arange(100) + 10.5
     assert build_bars(quotes, "1m")["close"].tolist() == [69.0, 109.0]
     assert build_bars(quotes, "trades:50", price="ask")["open"].tolist() == [10.5, 60.5]
-    assert build_bars(dataframe("quote", quotes), "1m", price="bid")["open"].tolist() == [9.5, 69.5]
+    frame = dataframe("quote", quotes)
+    assert build_bars(frame, "1m", price="bid")["open"].tolist() == [9.5, 69.5]
+    for name in sorted(QUOTE_FAMILIES):
+        bars = build_bars(quotes, f"{name}@1m")
+        plain = build_bars(frame, "1m", price=name)  # type: ignore[arg-type]
+        assert (bars["timeframe"] == wb.bar_kind(f"{name}@1m").code).all()
+        bars["timeframe"] = 60
+        assert bars.tobytes() == plain.tobytes()
+    with pytest.raises(ConfigError, match="mid@1m is made from quotes; trades do not tell"):
+        build_bars(trades(), "mid@1m")
 
 
 def test_conditions_decide_if_asked() -> None:

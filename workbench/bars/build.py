@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pandas as pd
 
 from workbench.bars.batchbars import time_bars
@@ -11,7 +13,7 @@ from workbench.bars.eventbars import EVENT_FAMILIES, event_bars
 from workbench.bars.folding import bar_rows, fold_bars
 from workbench.bars.kinds import BarKind, bar_kind
 from workbench.bars.pricebars import price_bars
-from workbench.bars.quotebars import QuotePrice, quote_trades
+from workbench.bars.quotebars import QUOTE_FAMILIES, QuotePrice, quote_bars, quote_trades
 from workbench.bars.tapebars import tape_bars
 from workbench.errors import ConfigError
 from workbench.records import BAR, QUOTE, TRADE, Rows
@@ -39,11 +41,11 @@ def build_bars(
     kind : str, Timeframe or BarKind
         "5m", "session:day", "trades:100", "volume:1000", "dollar:1e6", "range:0.5",
         "renko:10", "renko:atr14@1m", "imbalance-volume", "run-trades", "heikin-ashi@1m",
-        "line-break:3@1m", "kagi:10@1m", "point-figure:1x3@1m".
+        "line-break:3@1m", "kagi:10@1m", "point-figure:1x3@1m", "mid@1m".
     symbol : str
         Tells the market's sessions and rules; empty for UTC days.
     price : "mid", "bid" or "ask"
-        Which price of quotes.
+        Which price of quotes, where the kind does not tell.
     base : str, Timeframe or None
         Timeframe of the bars of a DataFrame, to be checked; None for no check.
     conditions : bool
@@ -59,7 +61,7 @@ def build_bars(
     UnknownTimeframeError
         If there is no such kind, or the bars do not divide it.
     ConfigError
-        If the kind is made from trades and bars were given.
+        If the kind is not made from what was given.
 
     Examples
     --------
@@ -70,6 +72,8 @@ def build_bars(
     """
     read = bar_kind(kind)
     held = _held(data)
+    if isinstance(read, BarKind) and read.family in QUOTE_FAMILIES:
+        return _from_quotes(data, read, held)
     if held == "quote":
         data, held = quote_trades(data, price), "trade"
     if held == "trade":
@@ -96,6 +100,15 @@ def _held(data: Rows | pd.DataFrame) -> str:
         if data.dtype == dtype:
             return kind
     raise ConfigError(f"rows must be of TRADE, QUOTE or BAR, not {data.dtype}")
+
+
+def _from_quotes(quotes: Rows | pd.DataFrame, kind: BarKind, held: str) -> Rows:
+    if held != "quote":
+        raise ConfigError(f"{kind} is made from quotes; {held}s do not tell of them")
+    assert kind.base is not None
+    bars = quote_bars(quotes, kind.base, cast(QuotePrice, kind.family))
+    bars["timeframe"] = kind.code
+    return bars
 
 
 def _from_trades(

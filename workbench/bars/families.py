@@ -187,7 +187,17 @@ _DRAWN = (
     ),
 )
 
+#: Families of quotes rather than of trades.
+_QUOTED = tuple(
+    Family(name, title, f"Bars of a timeframe, of {what} of each quote.", (), f"{name}@1m", "must")
+    for name, title, what in (
+        ("mid", "Mid price", "the middle between bid and ask"),
+        ("bid", "Bid", "the best bid"),
+        ("ask", "Ask", "the best ask"),
+    )
+)
+
 #: Every family of bars by its name, in the order that pickers show.
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (*_TRADED, *_sequential(), *_DRAWN)
+    family.name: family for family in (*_TRADED, *_sequential(), *_DRAWN, *_QUOTED)
 }

@@ -11,6 +11,7 @@ from workbench.bars.eventbars import EVENT_FAMILIES, EventBars, event_bars
 from workbench.bars.folding import fold_bars
 from workbench.bars.kinds import BarKind, bar_kind
 from workbench.bars.pricebars import PriceBars
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.records import BAR, TRADE, Rows
 from workbench.timeframes import Timeframe
 
@@ -57,7 +58,7 @@ def _compile(kind: BarKind) -> None:
         days = CalendarBars(kind, "BTC-USD")
         days.add(sample_bars(5))
         days.forming(sample_bars(6)[5:])
-    else:
+    elif kind.family not in QUOTE_FAMILIES:  # those are built as time bars are
         base = 60 if kind.base is None else kind.base.seconds
         lines = PriceBars(kind)
         lines.add(sample_bars(5, base))

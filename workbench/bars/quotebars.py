@@ -14,11 +14,13 @@ from workbench.bars.timebars import BarBuilder
 from workbench.records import QUOTE, TRADE, Rows
 from workbench.timeframes import Timeframe
 
-__all__ = ["PRICES", "QuoteBars", "QuotePrice", "quote_bars", "quote_trades"]
+__all__ = ["PRICES", "QUOTE_FAMILIES", "QuoteBars", "QuotePrice", "quote_bars", "quote_trades"]
 
 QuotePrice = Literal["mid", "bid", "ask"]
 #: What a bar of quotes may be made from.
 PRICES: tuple[QuotePrice, ...] = ("mid", "bid", "ask")
+#: The families of :data:`~workbench.bars.kinds.FAMILIES` that are built here.
+QUOTE_FAMILIES: frozenset[str] = frozenset(PRICES)
 _NEEDED = ("bid", "ask")
 _OPTIONAL = ("sequence",)
 

@@ -157,15 +157,19 @@ class Board:
             self._show(symbol, series)
 
     def refresh(self) -> None:
-        """Show the forming bars of watched series whose symbols had trades."""
+        """Show the forming bars of watched series whose symbols had trades, or quotes."""
         touched: dict[int, bool] = {}
-        for (symbol, _), some in self._series.items():
-            for series in some:
-                if series.users:
-                    if symbol not in touched:
-                        touched[symbol] = self._builder.touched(symbol)
-                    if touched[symbol]:
-                        self._show(symbol, series)
+        for (symbol, code), some in self._series.items():
+            watched = [series for series in some if series.users]
+            if not watched:
+                continue
+            moved = self._kinds.touched(symbol, code)
+            if moved is None:
+                if symbol not in touched:
+                    touched[symbol] = self._builder.touched(symbol)
+                moved = touched[symbol]
+            for series in watched if moved else ():
+                self._show(symbol, series)
 
     def forming(self, symbol: int, tf: Timeframe | BarKind) -> Rows:
         """Return the bars of a series that are not closed, as they stand, oldest first."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from workbench.analytics import Indicator
 from workbench.bars.kinds import BarKind
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.clock import Clock
 from workbench.config import Settings
 from workbench.errors import TapeError
@@ -91,8 +92,8 @@ class Core:
         self.live = True
         self._spliced = SplicedSource(self.table)
         self._recent = {"trade": Recent("trade", KEPT), "quote": Recent("quote", KEPT)}
-        trades = self._recent["trade"]
-        self.drawn = KindBoard(self.kinds, self.board, trades, self.pipeline.health, clock)
+        trades, health = self._recent["trade"], self.pipeline.health
+        self.drawn = KindBoard(self.kinds, self.board, self._recent, health, clock)
         self._clock = clock
         self._config = config
         self._tape = tape
@@ -157,6 +158,7 @@ class Core:
             branch("bar", "scores").sink(self.scores.count),
             *(branch(kind, "hours").sink(self.hours.came) for kind in ("trade", "quote")),
             branch("trade", "kinds").sink(self.drawn.trades),
+            branch("quote", "kinds").sink(self.drawn.quotes),
             *(
                 branch(kind, "ledger").filter(self._is_live).sink(self.mending.continuity.came)
                 for kind in ("trade", "quote", "provider_bar")
@@ -283,19 +285,19 @@ class Core:
 
     def _ensure(self, name: str, tf: Timeframe | BarKind) -> None:
         """Build the bars of a series if they are not yet."""
-        known = name in self.subscriptions
-        base = base_of(tf) if isinstance(tf, BarKind) else tf
-        if not known or (base and base not in self.subscriptions[name].timeframes):
-            self.subscribe([name], [base] if base else [], () if known else ("trade", "quote"))
+        missing = self.wishes.missing(name, tf)
+        if missing is not None:
+            self.subscribe([name], *missing)
         if not isinstance(tf, BarKind):
             return
         number = self.table.id(name)
         if not self.kinds.has(number, tf):
+            base, quoted = base_of(tf), tf.family in QUOTE_FAMILIES
             series = self.board.base(number, base) if base else None
             past = empty("bar") if series is None else series.window.closed()
-            recent = self._recent["trade"]
-            trades, whole = recent.of(number), recent.fallen + 1
-            bars = self.kinds.open(number, name, tf, trades, past, whole)
+            recent = self._recent["quote" if quoted else "trade"]
+            ticks, whole = recent.of(number), recent.fallen + 1
+            bars = self.kinds.open(number, name, tf, ticks, past, whole)
             self.board.open(number, tf, (), bars)
 
     def recent(self, kind: Kind, name: str, last: int | None) -> Rows:

@@ -11,7 +11,9 @@ from workbench.bars.calendarbars import CalendarBars
 from workbench.bars.eventbars import EVENT_FAMILIES
 from workbench.bars.kinds import BarKind
 from workbench.bars.pricebars import PriceBars
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.flow.eventline import EventLine
+from workbench.flow.quoteline import QuoteLine
 from workbench.records import BAR, Batch, Rows
 from workbench.timeframes import Timeframe, timeframe
 
@@ -23,13 +25,13 @@ _MINUTE = timeframe("1m")
 
 
 def base_of(kind: BarKind) -> Timeframe | None:
-    """Return the timeframe of the time bars a kind is built from live; None for trades.
+    """Return the timeframe of the time bars a kind is built from live; None if from no bars.
 
     >>> from workbench.bars.kinds import bar_kind
     >>> base_of(bar_kind("kagi:10@5m")), base_of(bar_kind("volume:10"))
     (Timeframe(seconds=300, name='5m'), None)
     """
-    if kind.family in EVENT_FAMILIES:
+    if kind.family in EVENT_FAMILIES or kind.family in QUOTE_FAMILIES:
         return None
     return kind.base or _MINUTE
 
@@ -119,20 +121,26 @@ class KindBars:
         self.overdue = 0  # trades too late for bars that depend on all before them
         self._events: dict[tuple[int, int], EventLine] = {}
         self._lines: dict[tuple[int, int], _FromBars] = {}
+        self._quotes: dict[tuple[int, int], QuoteLine] = {}
 
     def __len__(self) -> int:
-        return len(self._events) + len(self._lines)
+        return len(self._events) + len(self._lines) + len(self._quotes)
 
     def has(self, number: int, kind: BarKind) -> bool:
         """Tell whether bars of a kind are built for a symbol."""
-        return (number, kind.code) in self._events or (number, kind.code) in self._lines
+        key = (number, kind.code)
+        return key in self._events or key in self._lines or key in self._quotes
 
     def lines(self) -> list[tuple[int, EventLine]]:
         """Return the series that are built of trades, each with the number of its symbol."""
         return [(number, line) for (number, _), line in self._events.items()]
 
+    def quoted(self) -> list[tuple[int, QuoteLine]]:
+        """Return the series that are built of quotes, each with the number of its symbol."""
+        return [(number, line) for (number, _), line in self._quotes.items()]
+
     def open(
-        self, number: int, symbol: str, kind: BarKind, trades: Rows, bars: Rows, whole: int = 0
+        self, number: int, symbol: str, kind: BarKind, ticks: Rows, bars: Rows, whole: int = 0
     ) -> Rows:
         """Begin bars of a kind, and return those that are finished already.
 
@@ -142,18 +150,21 @@ class KindBars:
             Of the symbol.
         symbol : str
         kind : BarKind
-        trades : array of TRADE
-            The symbol's trades so far, in any order.
+        ticks : array of TRADE, or of QUOTE where the kind is made from quotes
+            Those of the symbol so far, in any order.
         bars : array of BAR
             Closed bars of the kind's base so far.
         whole : int
-            Time, ns UTC, from which on the trades are all there were.
+            Time, ns UTC, from which on they are all there were.
         """
         key = (number, kind.code)
-        if base_of(kind) is None:
+        if kind.family in QUOTE_FAMILIES:
+            quoted = self._quotes[key] = QuoteLine(kind, number, lateness=self.lateness)
+            return quoted.begin(ticks)
+        if kind.family in EVENT_FAMILIES:
             event = EventLine(kind, number, lateness=self.lateness, whole=whole)
             self._events[key] = event
-            return event.begin(trades)
+            return event.begin(ticks)
         line = self._lines[key] = _FromBars(kind, symbol)
         return line.begin(bars)
 
@@ -161,6 +172,12 @@ class KindBars:
         """Stop building bars of a kind."""
         self._events.pop((number, kind.code), None)
         self._lines.pop((number, kind.code), None)
+        self._quotes.pop((number, kind.code), None)
+
+    def touched(self, number: int, code: int) -> bool | None:
+        """Tell whether quotes came since the last call; None where bars are not made from them."""
+        line = self._quotes.get((number, code))
+        return None if line is None else line.touched()
 
     def forming(self, number: int, kind: BarKind, ahead: Rows) -> Rows:
         """Return the bars that are not finished, as they stand.
@@ -172,10 +189,11 @@ class KindBars:
         ahead : array of BAR
             Bars of the kind's base that are not closed.
         """
-        event = self._events.get((number, kind.code))
-        if event is not None:
-            return event.forming()
-        line = self._lines.get((number, kind.code))
+        key = (number, kind.code)
+        ticked = self._events.get(key) or self._quotes.get(key)
+        if ticked is not None:
+            return ticked.forming()
+        line = self._lines.get(key)
         return np.zeros(0, BAR) if line is None else line.forming(ahead)
 
     def trades(self, batch: Batch) -> Iterator[Rows]:
@@ -188,6 +206,14 @@ class KindBars:
                 self.overdue += event.overdue - before
                 if len(bars):
                     yield bars
+
+    def quotes(self, batch: Batch) -> Iterator[Rows]:
+        """Take accepted quotes; tell the bars they close or revise, series by series."""
+        for (number, _), line in self._quotes.items():
+            rows = batch.rows[batch.rows["symbol"] == number]
+            bars = line.add(rows) if len(rows) else rows
+            if len(bars):
+                yield bars
 
     def bars(self, rows: Rows) -> Iterator[tuple[int, BarKind, Rows, bool]]:
         """Take time bars; tell the bars they finish, and whether a series begins anew."""

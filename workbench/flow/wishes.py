@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from workbench.bars.kinds import BarKind
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.errors import WorkbenchError
 from workbench.flow.board import Board
 from workbench.flow.graph import Pipeline
 from workbench.flow.keeper import Keeper
+from workbench.flow.kindbars import base_of
 from workbench.flow.prices import DAY
 from workbench.flow.recent import Recent
 from workbench.flow.seam import newer, seam
@@ -106,6 +109,19 @@ class Wishes:
             for name in new:
                 self._forget(name, self.subscriptions.pop(name).timeframes)
             raise
+
+    def missing(
+        self, name: str, tf: Timeframe | BarKind
+    ) -> tuple[list[Timeframe], list[str]] | None:
+        """Return timeframes and channels that a series needs and that are not wanted; or None."""
+        base = base_of(tf) if isinstance(tf, BarKind) else tf
+        wanted = self.subscriptions.get(name)
+        if wanted is None:
+            return [base] if base else [], ["trade", "quote"]
+        quoted = isinstance(tf, BarKind) and tf.family in QUOTE_FAMILIES
+        tfs = [base] if base and base not in wanted.timeframes else []
+        channels = ["quote"] if quoted and "quote" not in wanted.channels else []
+        return (tfs, channels) if tfs or channels else None
 
     def remove(self, names: Sequence[str], tfs: Sequence[Timeframe] | None) -> None:
         """Take away from what is wanted."""

@@ -42,7 +42,7 @@ _SLOWLY = 2.0
 _FRAMES = ("1s", "5s", "15s", "1m", "5m", "15m", "1h", "4h", "1d")
 _KINDS = (
     *("heikin-ashi@1m", "line-break:3@1m", "renko:atr14@1m", "trades:100", "dollar:1e6"),
-    *("imbalance-trades", "run-volume", "session:day"),
+    *("imbalance-trades", "run-volume", "session:day", "mid@1m"),
 )
 _EVENTS = 60
 _OFFERED: tuple[tuple[str, dict[str, float]], ...] = (
