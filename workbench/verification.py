@@ -155,10 +155,8 @@ def verify(
     frames = max(first.play(4096), default=0)
     every = np.concatenate([np.zeros(0, TRADE), *first.trades])
     quotes = np.concatenate([np.zeros(0, QUOTE), *first.quotes])
-    wait = lateness
-    if wait is None:
-        quoted = any(kind.family in QUOTE_FAMILIES for kind in named)
-        wait = max(_latest(every), _latest(quotes) if quoted else 0.0)
+    used_quotes = quotes if any(kind.family in QUOTE_FAMILIES for kind in named) else quotes[:0]
+    wait = max(_latest(every), _latest(used_quotes)) if lateness is None else lateness
     found = _batch(every, quotes, first.pipeline.table, tfs, named, used, told)
     hashes = {}
     overdue = 0

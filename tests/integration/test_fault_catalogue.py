@@ -60,9 +60,11 @@ def _started_before_threads_are_counted(sim: RunningSimulator) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _all_off(sim: RunningSimulator) -> Iterator[None]:
+def _all_off(sim: RunningSimulator, poll_for: Poll) -> Iterator[None]:
     yield
     sim.faults.clear()
+    # A connection that is still ending would take what the next test sends to its own.
+    poll_for(lambda: sim.connections() == 0)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -21,6 +21,8 @@ from workbench.sim.faultplan import FaultPlan
 from workbench.sim.faults import NoFaults
 from workbench.sim.run import RunningSimulator, simulator
 
+Poll = Callable[..., None]
+
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[RunningSimulator]:
@@ -29,9 +31,11 @@ def sim() -> Iterator[RunningSimulator]:
 
 
 @pytest.fixture(autouse=True)
-def _all_off(sim: RunningSimulator) -> Iterator[None]:
+def _all_off(sim: RunningSimulator, poll_for: Poll) -> Iterator[None]:
     yield
     sim.faults.clear()
+    # A connection that is still ending would take what the next test sends to its own.
+    poll_for(lambda: sim.connections() == 0)
 
 
 def ask(
