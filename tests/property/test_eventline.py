@@ -149,6 +149,18 @@ def test_what_the_trades_at_hand_do_not_reach_stays_as_it_is() -> None:
     assert held.bars.tobytes() == clean[clean["state"] == 2].tobytes()
 
 
+def test_a_quiet_symbol_in_a_busy_feed_goes_on() -> None:
+    trades = walk(9000)
+    held = Held("trades:20", 0.0, trades[:100])
+    held.line.whole = int(trades["time"][-1]) + 3600 * SECOND  # all of others that are at hand
+    for at in range(100, 9000, 20):
+        held.add(trades[at : at + 20])
+    clean = event_bars(trades, "trades:20")
+    assert held.bars.tobytes() == clean[: len(held.bars)].tobytes()
+    held.add(trades[50:51])
+    assert held.again() == 0
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(prices, sizes), min_size=1, max_size=20), kinds)
 def test_trades_of_one_moment_are_no_late_ones(some: list[tuple[float, float]], kind: str) -> None:

@@ -149,7 +149,8 @@ class EventLine:
 
     def _thin(self) -> None:
         """Give up checkpoints: those out of reach, or one of the older that lie closest."""
-        kept = [mark for mark in self._marks if mark.until >= self.whole]
+        *older, newest = self._marks
+        kept = [*(mark for mark in older if mark.until >= self.whole), newest]
         if len(kept) > _MOST:
             times = [mark.until for mark in kept[:-_CLOSE]]
             gaps = [after - before for before, after in zip(times, times[2:], strict=False)]
