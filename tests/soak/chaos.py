@@ -14,12 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from workbench.bars.batchbars import time_bars
+from workbench.bars.build import build_bars
+from workbench.bars.kinds import BarKind
+from workbench.bars.quotebars import QUOTE_FAMILIES
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
+from workbench.flow.window import Window
 from workbench.history.archive import open_archive
 from workbench.history.fetch import fetch_rows
 from workbench.history.request import request
-from workbench.records import Rows
+from workbench.records import CLOSED, Rows
 from workbench.sim.run import RunningSimulator, start_simulator
 from workbench.store.coverage import OPEN, Interval, Series
 from workbench.store.store import Store, open_store
@@ -35,6 +39,9 @@ SYMBOLS = (
 #: Its history is refused all the time: what is lost of it has to be declared missing.
 LOST = "LINK-USD"
 TIMEFRAMES = ("1s", "1m", "5m")
+#: Symbols of which bars of other kinds are watched, and these kinds.
+WATCHED = ("BTC-USD", "AAPL")
+KINDS = ("trades:7", "imbalance-trades:5", "heikin-ashi@1s", "line-break:2@1s", "mid@1s")
 #: Another symbol of the same connection, whose history can be had.
 PEER = "BTC-USD"
 #: What is doubted of one symbol only, for an event that cannot be read, is at most so long, ns.
@@ -180,6 +187,7 @@ def chaos(
         )  # fmt: skip
         with feed:
             feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
+            watched = [feed.watch(symbol, kind) for symbol in WATCHED for kind in KINDS]
             feed.wait(timeout=240, count=50, whole=True)
             start = time.time_ns() // 10**6 * 10**6
             simulator.faults.on("rest-error", status=404, path=LOST.replace("-", ""))
@@ -193,6 +201,8 @@ def chaos(
                     simulator.faults.off(switch.number)
             end = time.time_ns() // 10**6 * 10**6
             known = _settle(feed, simulator, path, start, end)
+            for window in watched:
+                _judge_kind(verdict, feed, window, start, end)
             simulator.faults.clear()
             verdict.struck = Counter(simulator.faults.counts())
             verdict.errors = Counter(feed.health.errors)
@@ -311,6 +321,30 @@ def _judge(
         elif one.state == "missing" or (one.state == "doubt" and one.ready != OPEN):
             verdict.open_holes += within
             verdict.note(symbol, f"open {series}", [one.start] * within, marks, start)
+
+
+def _judge_kind(verdict: Verdict, feed: Feed, window: Window, start: int, end: int) -> None:
+    """Compare bars of another kind with those of all that the feed has by now."""
+    kind = window.timeframe
+    assert isinstance(kind, BarKind)
+    of = "quote" if kind.family in QUOTE_FAMILIES else "trade"
+
+    def take() -> tuple[Rows, Rows]:
+        return feed._core.recent(of, window.symbol, None), window.closed()  # type: ignore[arg-type]
+
+    rows, held = feed._call(take)
+    clean = build_bars(rows[np.argsort(rows["time"], kind="stable")], kind)
+    clean = clean[clean["state"] == CLOSED]
+    both = min(len(held), len(clean))
+    fields = ["time", "open", "high", "low", "close", "volume", "count"]
+    differ = held[fields][:both] != clean[fields][:both]
+    # The last ones may wait for what comes late.
+    missing = int((clean["time"][both:] < end - 10 * 10**9).sum())
+    wrong = int(differ.sum()) + max(0, missing - 1) + len(held[both:])
+    verdict.bars += both
+    verdict.wrong_bars += wrong
+    times = [*held["time"][:both][differ].tolist(), *held["time"][both:].tolist()]
+    verdict.note(window.symbol, f"wrong {kind} ({missing} missing)", times, [], start)
 
 
 def _late_in(
