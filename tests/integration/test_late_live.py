@@ -13,6 +13,7 @@ import pytest
 
 import workbench as wb
 from workbench.bars.batchbars import time_bars
+from workbench.bars.build import build_bars
 from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.errors import ConfigError
@@ -34,6 +35,7 @@ Poll = Callable[..., None]
 START = 1_723_420_800
 SECOND = 10**9
 MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
+KINDS = ("trades:20", "volume:2", "renko:5")
 FIELDS = ["time", "open", "high", "low", "close", "volume", "count"]
 
 
@@ -159,6 +161,7 @@ def test_a_running_feed_follows_trades_that_the_provider_took_back(
     ):
         feed.subscribe("BTC-USD", ["1s", "5s"], channels=["trade"])
         window = feed.watch("BTC-USD", "1s", [wb.ema(3)])
+        kinds = [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS]
         feed.wait("BTC-USD", count=400, timeout=120)
         poll_for(lambda: len(store.trades("BTC-USD")) >= 400)
         trades = store.rows("trade", "BTC-USD", table=feed.table)
@@ -193,6 +196,18 @@ def test_a_running_feed_follows_trades_that_the_provider_took_back(
         closed, values = feed._call(lambda: (window.closed(), window.values()))
         assert values.tobytes() == wb.ema(3).start("BTC-USD").add(closed).tobytes()
         assert any((rows["revision"] > 0).any() for rows in heard)
+        for each in kinds:
+            held, bars, values = feed._call(
+                lambda each=each: (
+                    feed._core.recent("trade", "BTC-USD", None), each.closed(), each.values()
+                )
+            )  # fmt: skip
+            assert not np.isin(held["id"], gone["id"]).any()
+            clean = build_bars(held, str(each.timeframe))
+            assert len(bars) > 10
+            assert bars["close"].tolist() == clean["close"][: len(bars)].tolist()
+            assert bars["volume"].tolist() == clean["volume"][: len(bars)].tolist()
+            assert values.tobytes() == wb.ema(3).values(bars["close"]).tobytes()
 
 
 def test_a_feed_without_a_store_has_nothing_to_follow() -> None:

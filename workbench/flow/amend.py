@@ -264,6 +264,7 @@ class Amender:
         if self._tape_rules:
             trades = marked(trades, rules_for(self._table.name(number)))
         trades = trades[np.lexsort((trades["sequence"], trades["time"]))]
+        self._trades.replace(number, one.start, one.end, trades)
         builder = self._pipeline.builder
         lows = self._lows(number)
         parts = []

@@ -20,8 +20,8 @@ def follow_corrections(
     To be called after trades in the store of a running feed were corrected, cancelled or added
     by others than the feed, as by :func:`workbench.reconciliation.apply`. Bars and indicators
     follow, those of forming bars too; what differs is told as a revision. Bars of which no trade
-    is left stay as they were told. Bars that are made from time bars follow; those made from
-    trades, such as "volume:1000", keep the trades that the feed received.
+    is left stay as they were told. Bars of other kinds follow as far as their trades are in
+    memory, and so do the trades themselves.
 
     Parameters
     ----------

@@ -50,7 +50,8 @@ class EventLine:
     whole : int
         As it was given, until whoever holds the trades moves it on.
     late : int or None
-        Time of the oldest trade that came too late and is in no bar yet; None if there is none.
+        Time of the oldest trade that came too late, or changed, and that bars do not tell of
+        yet; None if there is none.
     overdue : int
         Trades that came too late.
 
@@ -93,9 +94,13 @@ class EventLine:
         late = self._bars.overdue - before
         if late:
             self.overdue += late
-            oldest = int(trades["time"].min())
-            self.late = oldest if self.late is None else min(oldest, self.late)
+            self.changed(int(trades["time"].min()))
         return self._counted(bars)
+
+    def changed(self, since: int | None) -> None:
+        """Take note that trades from a time on, ns UTC, are others now; None if none are."""
+        if since is not None:
+            self.late = since if self.late is None else min(since, self.late)
 
     def due(self) -> int:
         """Return the time of receipt, ns UTC, from which :meth:`advance` would do something."""
@@ -111,7 +116,7 @@ class EventLine:
         return self._bars.forming()
 
     def again(self, trades: Rows) -> tuple[Rows, int]:
-        """Make the bars again that depend on trades which came too late.
+        """Make the bars again that depend on trades which came too late, or changed.
 
         Parameters
         ----------

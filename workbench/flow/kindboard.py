@@ -66,8 +66,9 @@ class KindBoard:
 
     @property
     def late(self) -> bool:
-        """Whether there are trades or quotes that came too late, and are in no bar yet."""
+        """Whether there are trades or quotes that came too late, or changed, and are in no bar."""
         late = any(line.late is not None for _, line in self._kinds.lines())
+        late = late or bool(self._trades.replaced)
         return late or any(line.late for _, line in self._kinds.quoted())
 
     def look(self) -> None:
@@ -80,11 +81,13 @@ class KindBoard:
         if began < self._due:
             return
         for number, line in self._kinds.lines():
+            line.changed(self._trades.replaced.get(number))
             line.whole = self._trades.fallen + 1
             if line.late is not None:
                 bars, gone = line.again(self._trades.of(number))
                 if gone or len(bars):
                     self._board.redo(number, line.kind, bars, gone)
+        self._trades.replaced.clear()
         for number, quoted in self._kinds.quoted():
             shown = self._board.base(number, quoted.kind) if quoted.late else None
             if shown is not None:

@@ -9,6 +9,7 @@ from workbench.records import KINDS, Batch, Kind, Rows
 __all__ = ["Recent"]
 
 _NEVER = -(1 << 62)
+_NOBODY = -1  # the number of no symbol
 
 
 class Recent:
@@ -19,6 +20,12 @@ class Recent:
     kind : "trade" or "quote"
     capacity : int
         Rows kept, of all symbols together.
+
+    Attributes
+    ----------
+    replaced : dict of int to int
+        The oldest time, ns UTC, from which on rows of a symbol were replaced by others, until
+        whoever builds on them takes it out.
 
     Examples
     --------
@@ -33,7 +40,9 @@ class Recent:
 
     def __init__(self, kind: Kind, capacity: int) -> None:
         self.total = 0
+        self.replaced: dict[int, int] = {}
         self.fallen = _NEVER  # newest time of a row that fell off: what is later is whole
+        self._kind = kind
         self._rows = np.zeros(capacity, KINDS[kind])
         self._last = np.zeros(16, KINDS[kind])
         self._seen = np.zeros(16, bool)
@@ -68,6 +77,37 @@ class Recent:
         gone = (passed, self._rows[at : min(at + first, held)], self._rows[:wrapped])
         times = [int(some["time"].max()) for some in gone if len(some)]
         self.fallen = max(self.fallen, *times) if times else self.fallen
+
+    def replace(self, symbol: int, start: int, end: int, rows: Rows) -> None:
+        """Hold these rows instead of a symbol's rows of [start, end), as far back as it has any.
+
+        Parameters
+        ----------
+        symbol : int
+        start, end : int
+            ns UTC.
+        rows : array
+            Of the symbol and of that time.
+        """
+        held = self._rows[: self.total]
+        own = held["symbol"] == symbol
+        if not own.any():
+            return
+        start = max(start, self.fallen + 1, int(held["time"][own].min()))
+        rows = rows[(rows["time"] >= start) & (rows["time"] < end)]
+        places = np.flatnonzero(own & (held["time"] >= start) & (held["time"] < end))
+        before = held[places]
+        if before.tobytes() == rows.tobytes():
+            return
+        kept = min(len(places), len(rows))
+        held[places[:kept]] = rows[:kept]
+        held["symbol"][places[kept:]] = _NOBODY
+        self.replaced[symbol] = min(start, self.replaced.get(symbol, start))
+        if len(rows) > kept:
+            self.add(Batch(self._kind, rows[kept:]))
+        left = self.of(symbol, 1)  # what was the last may be gone
+        self._seen[symbol] = bool(len(left))
+        self._last[symbol : symbol + len(left)] = left
 
     @property
     def complete(self) -> bool:
