@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,15 @@ _LASTING = (
     "QueueManager",
     "ThreadPoolExecutor-",
 )
+
+
+def pytest_sessionstart() -> None:
+    """Let processes that tests start be interrupted.
+
+    What a shell starts in the background ignores SIGINT, and so do all its children.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
