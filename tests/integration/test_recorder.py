@@ -36,7 +36,8 @@ class Recorder:
 
     @property
     def said(self) -> str:
-        return " ".join(self._said.read_text().split())
+        # What is being written may end within a character.
+        return " ".join(self._said.read_text(errors="replace").split())
 
     def kept(self) -> int:
         """Return how many trades are stored; none while the store is being made."""
