@@ -217,9 +217,12 @@ class Monitor(pn.viewable.Viewer):
         self.chart.close()
 
     def _begin(self) -> None:
-        document = pn.state.curdoc
         self._warm_up()
-        if self._task is None and document is not None and document.session_context is not None:
+        if getattr(pn.state.curdoc, "session_context", None) is not None:
+            pn.state.onload(self._look)  # what changes before never reaches the page
+
+    def _look(self) -> None:
+        if self._task is None:
             self._task = pn.state.add_periodic_callback(self.refresh, period=int(_PERIOD * 1000))
 
     # -- what the user chooses
