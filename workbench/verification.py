@@ -134,7 +134,7 @@ def verify(
         Told from all time bars; None for two that come with Workbench.
     lateness : float or None
         Seconds a bar waits for late trades; None for as long as the latest trade of the
-        recording needs.
+        recording needs, and the latest quote where a kind is made from quotes.
     on_progress : callable or None
         Called with the way, frames done, and frames in all.
 

@@ -74,7 +74,7 @@ def sample_trades(n: int) -> Rows:
 
 
 def sample_bars(n: int, seconds: int = 60) -> Rows:
-    """Return bars of one price, one after the other, to compile with."""
+    """Return bars of so many seconds and one price, one after the other, to compile with."""
     bars = np.zeros(n, BAR)
     start = _START - 200 * 10**9  # a whole 5 minutes
     bars["time"] = start // (seconds * 10**9) * seconds * 10**9 + np.arange(n) * seconds * 10**9

@@ -1,4 +1,4 @@
-"""Bars made from trades on the board: from trades to the series that show them."""
+"""Bars made from trades and quotes on the board: from those to the series that show them."""
 
 from __future__ import annotations
 
