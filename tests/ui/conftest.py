@@ -35,7 +35,7 @@ ARGS = [
 ]
 
 #: Seconds to wait for what must come; a page that shows it is waited for no longer than needed.
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 #: What the chart on a page shows, read from Bokeh's own models.
 _STATE = """() => {
@@ -76,6 +76,13 @@ class Site:
     warmups: Any
     charts: WeakSet[Chart] = field(default_factory=WeakSet)
     monitors: WeakSet[Monitor] = field(default_factory=WeakSet)
+    contexts: WeakSet[Any] = field(default_factory=WeakSet)
+
+    def expire(self) -> None:
+        """Let all sessions end whose page has gone, or as soon as that is noticed."""
+        for context in list(self.contexts):
+            if context.session is not None:
+                context.session.request_expiration()
 
 
 @dataclass
@@ -136,7 +143,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=ARGS)
+        browser = play.chromium.launch(executable_path=path, args=ARGS, timeout=PATIENCE * 1000)
         yield browser
         browser.close()
 
@@ -159,31 +166,30 @@ def site() -> Iterator[Site]:
     port = listener.getsockname()[1]
     place = Site(feed, f"http://127.0.0.1:{port}", told, warmups)
 
-    def monitor() -> Any:
-        one = Monitor(feed)
-        place.monitors.add(one)
-        place.charts.add(one.chart)
-        return one.page()
-
-    def told_monitor() -> Any:
-        one = Monitor(told, warmups=warmups)
+    def shown(one: Monitor) -> Any:
+        place.contexts.add(pn.state.curdoc.session_context)
         place.monitors.add(one)
         place.charts.add(one.chart)
         return one.page()
 
     def alone() -> Any:
+        place.contexts.add(pn.state.curdoc.session_context)
         symbol = (pn.state.session_args.get("symbol") or [b"BTC-USD"])[0].decode()
         one = chart(feed, symbol, "1m", [fake.EMA, fake.RSI], dark=True)
         place.charts.add(one)
         return pn.Column(one, sizing_mode="stretch_both", min_height=500)
 
     app = FastAPI()
-    # Sessions nobody looks at end soon, so that a test can see them end.
+    # A session waits for a browser that is slow to open its socket, and ends when a test says.
     mount(
         app,
-        {"/monitor": monitor, "/chart": alone, "/known": told_monitor},
+        {
+            "/monitor": lambda: shown(Monitor(feed)),
+            "/chart": alone,
+            "/known": lambda: shown(Monitor(told, warmups=warmups)),
+        },
         origins=[f"127.0.0.1:{port}"],
-        unused_session_lifetime_milliseconds=4000,
+        unused_session_lifetime_milliseconds=3_600_000,
         check_unused_sessions_milliseconds=400,
     )
     config = uvicorn.Config(
@@ -192,6 +198,7 @@ def site() -> Iterator[Site]:
         lifespan="on",
         timeout_graceful_shutdown=1,
         ws="websockets-sansio",
+        ws_ping_interval=None,  # a browser that stands still for a while has not gone
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(
@@ -231,6 +238,7 @@ def open_tab(chromium: Any, site: Site) -> Iterator[Callable[..., Tab]]:
     yield open_one
     for tab in tabs:
         tab.page.close()
+    site.expire()
 
 
 def _note(tab: Tab, kind: str, text: str) -> None:

@@ -14,7 +14,7 @@ from workbench.plots.theme import DARK
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1200),
     # Panel's bridge to FastAPI calls Tornado in a way that Tornado is about to drop.
     pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning"),
 ]
