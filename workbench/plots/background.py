@@ -11,7 +11,7 @@ from workbench.clock import Clock, SystemClock
 from workbench.errors import FeedClosedError, WorkbenchError
 from workbench.plots.drawing import Drawing
 from workbench.plots.known import Known, read_known
-from workbench.plots.looks import look
+from workbench.plots.looks import look, tells
 from workbench.plots.strip import StripState, strip_state
 from workbench.plots.zones import Zone, find_zones
 from workbench.timeframes import Timeframe
@@ -48,7 +48,7 @@ class Background:
     @property
     def strip(self) -> bool:
         """Whether the feed tells what is known of its series."""
-        return hasattr(self._feed, "coverage")
+        return tells(self._feed, "coverage")
 
     def start(self, drawing: Callable[[], Drawing | None], context: Callable[[], Any]) -> None:
         """Begin to look, on the running loop.

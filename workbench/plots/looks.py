@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from workbench.clock import Clock, SystemClock
 
-__all__ = ["Look", "look"]
+__all__ = ["Look", "look", "tells"]
 
 T = TypeVar("T")
 
@@ -84,3 +85,12 @@ def look(
     if read not in held:
         held[read] = Look(read, period, clock or SystemClock())
     return held[read]
+
+
+def tells(feed: Any, what: str) -> bool:
+    """Tell whether a feed has something to look at, without asking it: that may take long.
+
+    >>> tells(object(), "coverage"), tells(1j, "real")
+    (False, True)
+    """
+    return inspect.getattr_static(feed, what, None) is not None
