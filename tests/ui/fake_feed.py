@@ -70,7 +70,7 @@ class _Series:
 
 
 class FakeFeed:
-    """Offer the feed's face to charts and pages.
+    """Offer the feed's face to charts and pages; a symbol has one price, whatever its bars.
 
     Parameters
     ----------
@@ -88,11 +88,13 @@ class FakeFeed:
         self.health = FakeHealth()
         self.log: list[tuple[int, str, str]] = []
         self.watched = 0
+        self.asked = 0  # how often for prices
         self._bars, self._capacity, self._now = bars, capacity, now
         self._series: dict[tuple[str, str, tuple[str, ...]], _Series] = {}
         self._lock = threading.Lock()
         self._symbols = list(PRICES)
         self._last = dict(PRICES)
+        self._steps: dict[str, np.random.Generator] = {}
 
     # ---- what a chart uses
     def watch(self, symbol: str, timeframe: Any, indicators: Sequence[Any] = ()) -> Window:
@@ -130,6 +132,7 @@ class FakeFeed:
         return self.log[-n:]
 
     def prices(self) -> pd.DataFrame:
+        self.asked += 1
         rows = {}
         for symbol in self._symbols:
             start, last = PRICES.get(symbol, 0.0), self._last.get(symbol, 0.0)
@@ -146,10 +149,11 @@ class FakeFeed:
     def trade(self, close: bool = False) -> None:
         """Move every watched series by one trade; close its bar first, if told so."""
         with self._lock:
-            for (symbol, _, _), series in self._series.items():
-                if series.price and series.readers:
-                    self._advance(series, close)
-                    self._last[symbol] = float(series.price)
+            moved = [s for s in self._series.values() if s.price and s.readers]
+            for symbol in dict.fromkeys(series.window.symbol for series in moved):
+                self._step(symbol)
+            for series in moved:
+                self._advance(series, close)
             self.health.received += 1
 
     def price(self, symbol: str) -> float:
@@ -179,7 +183,7 @@ class FakeFeed:
         self, symbol: str, kind: Timeframe | BarKind, frame: Timeframe, outputs: tuple[str, ...]
     ) -> _Series:
         window = Window(symbol, kind, self._capacity, outputs)
-        price = PRICES.get(symbol, 100.0)
+        price = self._last.setdefault(symbol, 100.0)
         seed = sum(map(ord, symbol)) + frame.seconds
         newest = frame.start(self._now())
         series = _Series(window, frame, np.random.default_rng(seed), price, newest)
@@ -214,6 +218,12 @@ class FakeFeed:
             bar[name] = series.history[-1] if series.history else series.price
         bar["state"] = FORMING
 
+    def _step(self, symbol: str) -> None:
+        last = self._last[symbol]
+        steps = self._steps.setdefault(symbol, np.random.default_rng(sum(map(ord, symbol))))
+        step = last * 0.00012 * float(steps.standard_normal())
+        self._last[symbol] = self._round(PRICES.get(symbol, 100.0), last + step)
+
     def _advance(self, series: _Series, close: bool) -> None:
         bar = series.bar
         if close:
@@ -223,9 +233,7 @@ class FakeFeed:
             series.time += series.frame.ns
             self._open(series)
             bar = series.bar
-        step = series.price * 0.00012 * float(series.rng.standard_normal())
-        start = PRICES.get(series.window.symbol, 100.0)
-        series.price = self._round(start, series.price + step)
+        series.price = self._last[series.window.symbol]
         bar["close"] = series.price
         bar["high"] = max(float(bar["high"][0]), series.price)
         bar["low"] = min(float(bar["low"][0]), series.price)
