@@ -124,6 +124,17 @@ class Tab:
         )
         return self.state()
 
+    def pass_round(self, log: list[Any], count: int = 2) -> list[str]:
+        """Let the page show that it looked at the feed from one end to the other since now.
+
+        Whatever a look changes is sent before the events that the next look finds.
+        """
+        marks = [f"mark {len(log) + k}" for k in range(count)]
+        for mark in marks:
+            log.append((0, "mark", mark))
+            self.page.locator("footer li", has_text=mark).wait_for(state="attached")
+        return marks
+
     def clean(self) -> bool:
         """Tell that nothing went wrong on the page and nothing was asked of others."""
         assert self.complaints == []
@@ -216,7 +227,9 @@ def open_tab(chromium: Any, site: Site) -> Iterator[Callable[..., Tab]]:
     """Return a function that opens a page of the site and waits for its chart."""
     tabs: list[Tab] = []
 
-    def open_one(path: str, width: int = 1200, height: int = 720, wait: bool = True) -> Tab:
+    def open_one(
+        path: str, width: int = 1200, height: int = 720, wait: bool = True, script: str = ""
+    ) -> Tab:
         page = chromium.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(PATIENCE * 1000)
         tab = Tab(page)
@@ -229,6 +242,8 @@ def open_tab(chromium: Any, site: Site) -> Iterator[Callable[..., Tab]]:
         page.on("pageerror", lambda error: tab.complaints.append(str(error)))
         page.on("request", lambda request: _asked(tab, request.url, site.url))
         page.on("websocket", listened)
+        if script:
+            page.add_init_script(script)
         page.goto(site.url + path)
         page.wait_for_selector(".wb .legend")
         if wait:

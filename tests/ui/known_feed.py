@@ -33,6 +33,7 @@ class Book:
         self.series = [Series("sim", name, "trade") for name in symbols]
         self.ledger = Ledger()
         self.quality = Quality([quality_of(name) for name in symbols])
+        self.looks = self.scores = 0  # how often they were asked for
         self.ledger.live(self.series, at=start, connection="crypto 1")
         self.ledger.heard("sim", until=now)
 
@@ -93,10 +94,12 @@ def with_book(feed: Any, book: Book) -> Any:
     class Known(type(feed)):  # type: ignore[misc]
         @property
         def coverage(self) -> Coverage:
+            book.looks += 1
             return book.coverage
 
         @property
         def quality(self) -> Quality:
+            book.scores += 1
             return book.quality
 
     feed.__class__ = Known

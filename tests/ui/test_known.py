@@ -21,6 +21,12 @@ pytestmark = [
 MINUTE = 60 * 10**9
 NOW = 1_763_650_800_000_000_000  # the newest bar of the fake feed begins then
 STRIP = ".wb canvas.strip"
+#: What is told of each run of bars in the strip.
+RUNS = """() => {
+  const models = [...Bokeh.documents[0]._all_models.values()]
+  const tags = models.findLast((m) => m.type == "Figure" && m.renderers.length > 2).x_range.tags
+  return (tags[0] ?? []).map(([first, last, ...told]) => told)
+}"""
 
 
 def pixels(png: bytes, color: str) -> int:
@@ -63,9 +69,12 @@ def hover_strip(tab: Any, bars_back: float) -> str:
     return str(tip.text_content())
 
 
-def test_a_feed_without_a_ledger_shows_no_strip(open_tab: Callable[..., Any]) -> None:
+def test_a_feed_without_a_ledger_shows_no_strip(open_tab: Callable[..., Any], site: Any) -> None:
     tab = open_tab("/monitor")
-    tab.page.wait_for_timeout(1200)
+    try:
+        tab.pass_round(site.feed.log)
+    finally:
+        site.feed.log.clear()
     assert tab.page.locator(STRIP).count() == 0
     assert tab.page.locator(".quality").is_hidden()
     assert tab.page.locator(".alerts").is_hidden()
@@ -122,17 +131,35 @@ def test_the_forming_bar_is_hollow_while_its_trades_are_in_doubt(
     assert tab.clean()
 
 
-def test_nothing_is_sent_while_nothing_changes(tab: Any, book: Any) -> None:
-    # What belongs to the opening of the page, or to the test before, comes within two seconds.
-    opening = -1
-    while opening < len(tab.frames):
-        opening = len(tab.frames)
-        tab.page.wait_for_timeout(2500)
-    del tab.frames[:]
-    for k in range(4):
-        book.ledger.heard("sim", until=NOW + (601 + k) * MINUTE)
-        tab.page.wait_for_timeout(500)
-    assert sum(map(len, tab.frames)) < 300, tab.frames
+def test_nothing_is_sent_while_nothing_changes(tab: Any, book: Any, site: Any) -> None:
+    feed = site.known
+
+    def looked() -> None:
+        """Wait until all has been looked at, from a moment on that comes after now."""
+        before = book.looks, book.scores, feed.asked
+        tab.see(
+            lambda: (
+                min(book.looks - before[0], book.scores - before[1], feed.asked - before[2]) >= 2
+            ),
+            "looks",
+        )
+
+    try:
+        # First comes what belongs to the opening of the page, or to the test before.
+        whole = [["received", "live crypto 1", (NOW - 600 * MINUTE) / 1e6, None]]
+        tab.see(lambda: tab.page.evaluate(RUNS) == whole, "the strip")
+        looked()
+        tab.pass_round(feed.log)
+        del tab.frames[:]
+        for k in range(4):
+            book.ledger.heard("sim", until=NOW + (601 + k) * MINUTE)
+            looked()
+        marks = tab.pass_round(feed.log)
+    finally:
+        feed.log.clear()
+    assert len([frame for frame in tab.frames if "PATCH-DOC" in frame]) == len(marks), tab.frames
+    rest = [frame for frame in tab.frames if not any(mark in frame for mark in marks)]
+    assert sum(map(len, rest)) < 300, rest
 
 
 def test_zones_are_drawn_behind_the_candles(tab: Any) -> None:
@@ -168,7 +195,7 @@ def test_the_quality_badge_opens_its_factors(tab: Any, book: Any) -> None:
     first = page.locator(".quality tbody tr").first
     assert first.locator("td").all_text_contents() == ["ETH-USD", "50.0", "50.0", *["100"] * 3]
     page.keyboard.press("Escape")
-    assert page.locator(".quality table").is_hidden()
+    page.locator(".quality table").wait_for(state="hidden")
     assert tab.clean()
 
 
@@ -199,14 +226,17 @@ def test_on_a_narrow_screen_all_fits_and_warm_ups_are_folded(
     page = tab.page
     page.locator(".alerts .badge").wait_for(state="visible")
     page.locator(".quality .badge").wait_for(state="visible")
-    tab.settle()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.see(lambda: page.locator("button.row").count() >= 7, "the list")
+    panel = page.locator("details", has=page.get_by_text("Warm-up", exact=True))
+    panel.get_by_text("0 of 11").wait_for()
+    fits = "document.documentElement.scrollWidth <= 390"
+    tab.see(lambda: page.evaluate(fits), "a page that fits")
     wide = """() => [...document.querySelectorAll("*")].filter((el) => {
         const box = el.getBoundingClientRect()
         return box.width && box.right > innerWidth + 1 }).length"""
-    assert page.evaluate(wide) == 0
-    assert page.locator(".bar").first.bounding_box()["height"] < 110
-    panel = page.locator("details", has=page.get_by_text("Warm-up", exact=True))
+    tab.see(lambda: page.evaluate(wide) == 0, "parts that fit")
+    tab.see(lambda: page.locator(".bar").first.bounding_box()["height"] < 110, "a low head")
+    assert page.evaluate(fits)
     assert panel.get_attribute("open") is None
     page.locator(".quality .badge").click()
     box = page.locator(".quality .menu").bounding_box()

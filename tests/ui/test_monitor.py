@@ -104,15 +104,19 @@ def test_colours_change_at_a_press(tab: Any) -> None:
 def test_outside_text_is_only_text(tab: Any, site: Any) -> None:
     said = "<img src=x onerror=\"document.title='owned'\">"
     site.feed.log.append((1_763_650_800_000_000_000, "error", said))
-    tab.page.get_by_text(said).first.wait_for()
-    assert tab.page.locator("img").count() == 0
-    site.feed.log.clear()
+    try:
+        tab.page.get_by_text(said).first.wait_for()
+        assert tab.page.locator("img").count() == 0
+    finally:
+        site.feed.log.clear()
 
 
 def test_a_change_of_the_connection_shows(tab: Any, site: Any) -> None:
     site.feed.health.state = "reconnecting"
-    tab.page.get_by_text("Reconnecting").wait_for()
-    site.feed.health.state = "connected"
+    try:
+        tab.page.get_by_text("Reconnecting").wait_for()
+    finally:
+        site.feed.health.state = "connected"
     tab.page.get_by_text("Live 42 ms").wait_for()
 
 
@@ -120,14 +124,18 @@ def test_a_phone_shows_all_without_sideways_scrolling(open_tab: Callable[..., An
     tab = open_tab("/monitor", width=390, height=844)
     page = tab.page
     page.locator("button.row", has_text="ETH-USD").wait_for()
-    tab.settle()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_text("Live 42 ms").wait_for(state="attached")
+    one_minute = page.get_by_role("button", name="1m", exact=True)
+    one_minute.wait_for()
+    fits = "document.documentElement.scrollWidth <= 390"
+    tab.see(lambda: page.evaluate(fits), "a page that fits")
     wide = """() => [...document.querySelectorAll("*")].filter((el) => {
         const box = el.getBoundingClientRect()
         return box.width && box.right > innerWidth + 1 }).length"""
-    assert page.evaluate(wide) == 0
-    assert page.locator(".bar").bounding_box()["height"] < 110
-    assert page.get_by_role("button", name="1m", exact=True).is_visible()
+    tab.see(lambda: page.evaluate(wide) == 0, "parts that fit")
+    tab.see(lambda: page.locator(".bar").bounding_box()["height"] < 110, "a low head")
+    assert page.evaluate(fits)
+    assert one_minute.is_visible()
     page.locator("button.row", has_text="ETH-USD").click()
     tab.until(lambda s: s["symbol"] == "ETH-USD", "the symbol")
     assert tab.clean()
