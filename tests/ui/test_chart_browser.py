@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ pytestmark = [
     # Panel's bridge to FastAPI calls Tornado in a way that Tornado is about to drop.
     pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning"),
 ]
+
+#: When the bar that the pointer is at begins, ms UTC.
+POINTED = """() => {
+  const models = [...Bokeh.documents[0]._all_models.values()]
+  const {view} = workbench_views.get(models.findLast((m) => m.type == "Figure" && m.renderers.length > 2))
+  return view.source.data.utc[view.hovered() - view.source.data.x[0]]
+}"""  # noqa: E501 - reads best so
 
 
 def pixels(png: bytes, color: str) -> int:
@@ -48,7 +56,8 @@ def tab(open_tab: Callable[..., Any], site: Any) -> Any:
     return opened
 
 
-def test_candles_are_painted(tab: Any) -> None:
+def test_candles_are_painted(open_tab: Callable[..., Any]) -> None:
+    tab = open_tab("/chart?symbol=SOL-USD")  # which no test moves
     wanted = ((DARK.up, 1500), (DARK.down, 1500), (DARK.background, 100_000))
 
     def painted() -> bool:
@@ -154,13 +163,16 @@ def test_the_wheel_zooms_about_the_pointer(tab: Any) -> None:
 
 def test_the_pointer_reads_a_bar(tab: Any) -> None:
     tab.until(at_edge)
+    tab.settle()
     newest = tab.page.locator(".wb .legend").first.text_content()
     assert "EMA 20" in newest
     tab.page.mouse.move(300, 250)
     legend = tab.page.locator(".wb .legend").first
     tab.see(lambda: legend.text_content() != newest, "another bar")
     tab.settle()
-    assert tab.page.locator(".wb .when").text_content().startswith("Thu 20 Nov")
+    pointed = datetime.fromtimestamp(tab.page.evaluate(POINTED) / 1000, UTC)
+    told = f"{pointed:%a} {pointed.day} {pointed:%b ’%y}  {pointed:%H:%M}"
+    assert tab.page.locator(".wb .when").text_content() == told
     assert tab.page.locator(".wb .read").first.is_visible()
 
 
