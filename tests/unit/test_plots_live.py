@@ -91,7 +91,9 @@ def test_a_broken_chart_is_told_of_once_and_given_up(caplog: pytest.LogCaptureFi
         one, good, bad = asyncio.run(go())
     assert bad.flushed == one.errors == 20
     assert good.flushed >= 45
-    assert [r.message.split(":")[0] for r in caplog.records] == [
+    # Other loggers may tell at any moment of what tests before have left behind.
+    told = [r.message for r in caplog.records if r.name.startswith("workbench.plots")]
+    assert [message.split(":")[0] for message in told] == [
         "a chart could not be brought up to date",
         "a chart failed 20 times in a row and is given up",
     ]
@@ -119,7 +121,7 @@ def test_a_chart_that_is_gone_is_let_go_and_the_task_ends() -> None:
         one.stop()
         return screen.flushed - flushed, min(other.flushed, 1)
 
-    assert asyncio.run(asyncio.wait_for(go(), 60)) == (0, 1)
+    assert asyncio.run(asyncio.wait_for(go(), 400)) == (0, 1)
 
 
 def test_each_loop_has_one_flusher() -> None:
