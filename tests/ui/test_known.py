@@ -218,6 +218,41 @@ def test_warm_ups_follow_the_symbol(tab: Any, site: Any) -> None:
     assert tab.clean()
 
 
+#: Holds back what tells the server that the page has loaded, until the test lets it go.
+LOADING = """
+const send = WebSocket.prototype.send
+let parts = []
+WebSocket.prototype.send = function (part) {
+  parts.push(part)
+  if (parts.length < 3) return
+  const message = parts, go = () => message.forEach((one) => send.call(this, one))
+  parts = []
+  if (message.some((one) => String(one).includes("document_ready"))) window.load = go
+  else go()
+}"""
+
+
+def test_what_is_chosen_while_the_page_loads_is_shown_when_it_has(
+    open_tab: Callable[..., Any], site: Any, book: Any
+) -> None:
+    tab = open_tab("/known", script=LOADING)
+    page = tab.page
+    page.wait_for_function("!!window.load")
+    page.get_by_label("Light colours").click()
+    page.get_by_label("Symbol").click()
+    page.keyboard.type("TINY")
+    page.keyboard.press("Enter")
+    tab.see(lambda: any(m.top.symbol == "TINY-USD" for m in list(site.monitors)), "the choice")
+    page.evaluate("window.load()")
+    tab.until(lambda s: (s["symbol"], s["theme"]) == ("TINY-USD", "light"), "what was chosen")
+    current = page.locator("button.row[aria-current=true]")
+    tab.see(lambda: "TINY-USD" in str(current.all_text_contents()), "the row")
+    page.get_by_text("TINY-USD 0 of 11").wait_for()
+    tab.see(lambda: site.warmups.asked[-1] == ("TINY-USD", False), "the warm-ups")
+    page.wait_for_url("**symbol=TINY-USD**theme=light")
+    assert tab.clean()
+
+
 def test_on_a_narrow_screen_all_fits_and_warm_ups_are_folded(
     open_tab: Callable[..., Any], book: Any
 ) -> None:

@@ -13,23 +13,21 @@ import pandas as pd
 import panel as pn
 import param
 
-from workbench.analytics.catalogue import find
-from workbench.analytics.configured import Indicator
-from workbench.bars.kinds import FAMILIES, BarKind, bar_kind
+from workbench.bars.kinds import bar_kind
 from workbench.clock import Clock
 from workbench.errors import WorkbenchError
 from workbench.plots.badges import event_entry, quality_badge, read_quality, status_badge
 from workbench.plots.chart import Chart, Watchable
 from workbench.plots.columns import decimals
 from workbench.plots.known import Known, alert_pill, read_known
-from workbench.plots.looks import look
+from workbench.plots.looks import look, tells
+from workbench.plots.offers import kinds, overlays_offered, timeframes
 from workbench.plots.page import page
 from workbench.plots.parts import EventLog, TopBar, Watchlist
 from workbench.plots.theme import theme
 from workbench.plots.warming import Warmups, WarmupView
 from workbench.plots.zones import ZONES
 from workbench.symbols import canonical
-from workbench.timeframes import Timeframe
 
 __all__ = ["Monitor", "Monitored"]
 
@@ -39,18 +37,7 @@ _log = logging.getLogger("workbench.plots.monitor")
 _PERIOD = 0.3
 #: Seconds between looks at the quality of the data.
 _SLOWLY = 2.0
-_FRAMES = ("1s", "5s", "15s", "1m", "5m", "15m", "1h", "4h", "1d")
-_KINDS = (
-    *("heikin-ashi@1m", "line-break:3@1m", "renko:atr14@1m", "trades:100", "dollar:1e6"),
-    *("imbalance-trades", "run-volume", "session:day", "mid@1m"),
-)
 _EVENTS = 60
-_OFFERED: tuple[tuple[str, dict[str, float]], ...] = (
-    ("ema", {"length": 20}), ("ema", {"length": 50}), ("sma", {"length": 50}), ("vwap", {}),
-    ("vwap_bands", {}), ("bollinger", {}), ("keltner", {}), ("donchian", {}), ("supertrend", {}),
-    ("ichimoku", {}), ("psar", {}), ("rsi", {}), ("macd", {}), ("stochastic", {}), ("adx", {}),
-    ("atr", {}), ("obv", {}), ("mfi", {}),
-)  # fmt: skip
 
 
 class Monitored(Watchable, Protocol):
@@ -128,8 +115,7 @@ class Monitor(pn.viewable.Viewer):
         self._clock = clock
         self._warmups = warmups or getattr(feed, "warmups", None)
         self._warm = None if self._warmups is None else WarmupView(self._warmups)
-        offered = [Indicator(find(name), given) for name, given in _OFFERED]
-        self._overlays = dict(overlays or {one.label: one for one in offered})
+        self._overlays = dict(overlays or overlays_offered())
         symbol = symbol or next(iter(feed.symbols()), "BTC-USD")
         super().__init__(
             symbol=canonical(symbol),
@@ -154,13 +140,9 @@ class Monitor(pn.viewable.Viewer):
             title=self._title,
             symbols=list(self._feed.symbols()),
             symbol=self.symbol,
-            timeframes=self._frames(),
+            timeframes=timeframes(self.timeframe),
             timeframe=self.timeframe,
-            kinds=[
-                [kind.name, FAMILIES[kind.family].title]
-                for kind in map(bar_kind, _KINDS)
-                if isinstance(kind, BarKind)
-            ],
+            kinds=kinds(),
             overlays=list(self._overlays),
             chosen=self.chosen,
             zones=list(ZONES),
@@ -174,12 +156,14 @@ class Monitor(pn.viewable.Viewer):
         self.log = EventLog(sizing_mode="stretch_width", margin=0)
 
     def _wire(self) -> None:
-        self.top.param.watch(self._chosen_in_head, ["symbol", "timeframe", "chosen", "dark"])
-        self.watchlist.param.watch(lambda event: self._switch(symbol=event.new), ["symbol"])
-        self.top.param.watch(lambda event: self.param.update(zones=event.new), ["zoned"])
+        for part, names in (
+            (self.top, ["symbol", "timeframe", "chosen", "dark", "zoned"]),
+            (self.watchlist, ["symbol"]),
+        ):
+            part.param.watch(self._chosen_on_page, names)
         self.param.watch(self._apply, ["symbol", "timeframe", "chosen", "dark", "zones"])
         if self._warm is not None:
-            self._warm.panel.param.watch(lambda event: self._warm_up(force=True), ["force"])
+            self._warm.panel.param.watch(self._warm_again, ["force"])
 
     # -- where it is shown
     def __panel__(self) -> pn.viewable.Viewable:
@@ -219,9 +203,20 @@ class Monitor(pn.viewable.Viewer):
     def _begin(self) -> None:
         self._warm_up()
         if getattr(pn.state.curdoc, "session_context", None) is not None:
-            pn.state.onload(self._look)  # what changes before never reaches the page
+            pn.state.onload(self._look)
 
     def _look(self) -> None:
+        """Begin to look at the feed, and do what was asked for while the page was loading.
+
+        What we change before then never reaches a page that has its document already.
+        """
+        top = self.top
+        self._switch(
+            symbol=top.symbol, timeframe=top.timeframe, chosen=top.chosen, dark=top.dark,
+            zones=top.zoned,
+        )  # fmt: skip
+        if self._warm is not None and self._warm.panel.force:
+            self._warm_up(force=True)
         if self._task is None:
             self._task = pn.state.add_periodic_callback(self.refresh, period=int(_PERIOD * 1000))
 
@@ -244,8 +239,14 @@ class Monitor(pn.viewable.Viewer):
             self.dark = said["theme"].strip('"') == "dark"
         return refused
 
-    def _chosen_in_head(self, *events: param.parameterized.Event) -> None:
-        self._switch(**{event.name: event.new for event in events})
+    def _chosen_on_page(self, *events: param.parameterized.Event) -> None:
+        if pn.state.loaded:
+            wanted = {event.name: event.new for event in events}
+            self._switch(**{{"zoned": "zones"}.get(name, name): wanted[name] for name in wanted})
+
+    def _warm_again(self, _: param.parameterized.Event) -> None:
+        if pn.state.loaded:
+            self._warm_up(force=True)
 
     def _switch(self, **wanted: Any) -> None:
         """Show something else; what cannot be shown is told and taken back."""
@@ -301,7 +302,7 @@ class Monitor(pn.viewable.Viewer):
         """Show in all parts what is chosen now."""
         self.top.param.update(
             symbol=self.symbol, timeframe=self.timeframe, chosen=self.chosen, dark=self.dark,
-            timeframes=self._frames(), zoned=self.zones,
+            timeframes=timeframes(self.timeframe), zoned=self.zones,
         )  # fmt: skip
         self.watchlist.symbol = self.symbol
         if self._prices.newest is not None:
@@ -321,10 +322,6 @@ class Monitor(pn.viewable.Viewer):
     def _drawn(self) -> list[Any]:
         return [self._overlays[name] for name in self._overlays if name in self.chosen]
 
-    def _frames(self) -> list[str]:
-        read = {bar_kind(name) for name in (*_FRAMES, self.timeframe)}
-        return [one.name for one in sorted(one for one in read if isinstance(one, Timeframe))]
-
     # -- what the feed tells
     async def refresh(self) -> None:
         """Show the newest prices, state, events, warm-ups and what is known of the data."""
@@ -341,12 +338,12 @@ class Monitor(pn.viewable.Viewer):
 
     async def _show_known(self) -> None:
         """Show which series lack data now, and how good the data are."""
-        if hasattr(self._feed, "coverage"):
+        if tells(self._feed, "coverage"):
             found = await look(self._feed, read_known, period=0.9, clock=self._clock).of(self._feed)
             alert = alert_pill(found or Known())
             if alert != self.top.alert:
                 self.top.alert = alert
-        if hasattr(self._feed, "quality"):
+        if tells(self._feed, "quality"):
             seen = look(self._feed, _read_badge, period=_SLOWLY, clock=self._clock)
             badge = await seen.of(self._feed) or {}
             if badge != self.top.quality:
