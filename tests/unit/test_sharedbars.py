@@ -65,11 +65,11 @@ def test_each_series_is_fetched_by_one_at_a_time() -> None:
     with shared.turn("A", ["1m", "5m"]):
         for symbol, name in (("A", "15m"), ("B", "1m")):
             other = enter(symbol, name)
-            assert entered.wait(60)
+            assert entered.wait(300)
             other.join()
         other = enter("A", "15m", "5m")
         assert not entered.wait(0.03)
-    assert entered.wait(60)
+    assert entered.wait(300)
     other.join()
 
 
@@ -86,7 +86,7 @@ def test_turns_in_any_order_do_not_wait_for_each_other() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
         assert not thread.is_alive()
 
 
