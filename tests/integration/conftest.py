@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from workbench.clock import Clock, SystemClock
 
+#: Seconds for what a running feed brings about sooner or later, whatever stops in between.
+_SOONER_OR_LATER = 600.0
 #: Seconds after which a test of several processes or a whole feed hangs rather than is slow.
 _PATIENCE = 1200
 
@@ -38,6 +41,27 @@ class _Steady(SystemClock):
 def steady_clock() -> Callable[[], Clock]:
     """Make clocks whose time passes in sleeps only, so that a stop makes no market jump."""
     return _Steady
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], None]], None]:
+    """Return a function that makes a check until it holds; what it said last is told if not.
+
+    For what is true of a feed whenever nothing is on its way: late trades, a connection that was
+    lost and holes that are being filled may make it untrue for a while, at any time.
+    """
+
+    def wait(check: Callable[[], None]) -> None:
+        end = time.monotonic() + _SOONER_OR_LATER
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture

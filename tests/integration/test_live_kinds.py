@@ -27,10 +27,15 @@ from workbench.sources.massive import MassiveSource
 from workbench.sources.source import Frame
 
 Poll = Callable[..., None]
+Eventually = Callable[[Callable[[], None]], None]
+#: Seconds after which a machine does not merely stand still.
+PATIENCE = 600.0
 #: Trades in order: one that is later than the lateness is in no bar of such a kind. That has to
 #: be more than a machine that stops for a while makes of the delay.
 LATENESS = 6.0
 MARKET = {"head_start": 60.0, "rate": 20.0, "late": 0.0}
+#: More bars than a wild market and the quarter of an hour that is fetched make.
+WINDOW = 50_000
 KINDS = ("trades:20", "dollar:100000", "imbalance-trades:10", "heikin-ashi@1s", "kagi:5@1s")
 
 
@@ -91,35 +96,44 @@ def closed(feed: Feed, kind: str) -> Rows:
     return bars[bars["state"] == CLOSED]
 
 
-def test_a_kind_chosen_while_data_streams_is_that_of_the_start(poll_for: Poll) -> None:
+def test_a_kind_chosen_while_data_streams_is_that_of_the_start(
+    poll_for: Poll, eventually: Eventually, kept_port: int
+) -> None:
+    options = {"lateness_seconds": LATENESS, "window_bars": WINDOW}
     with (
-        start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
-        connect("sim", simulator=simulator, lateness_seconds=LATENESS) as feed,
+        start_simulator(port=kept_port, symbols=("BTC-USD",), **MARKET) as simulator,
+        connect("sim", simulator=simulator, **options) as feed,
     ):
-        feed.subscribe("BTC-USD", "1s", channels=["trade"])
-        feed.wait("BTC-USD", count=500, timeout=120)
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=PATIENCE)
+        feed.wait("BTC-USD", count=500, timeout=PATIENCE)
         windows = [feed.watch("BTC-USD", KINDS[0], [wb.ema(3)])]
-        feed.wait("BTC-USD", count=900, timeout=120)
+        feed.wait("BTC-USD", count=900, timeout=PATIENCE)
         windows += [feed.watch("BTC-USD", kind, [wb.ema(3)]) for kind in KINDS[1:]]
-        feed.wait("BTC-USD", count=1100, timeout=120)
-        feed.wait("BTC-USD", timeout=120, whole=True)
+        feed.wait("BTC-USD", count=1100, timeout=PATIENCE)
+        feed.wait("BTC-USD", timeout=PATIENCE, whole=True)
         simulator.close()
-        poll_for(lambda: feed.health.state == "reconnecting")
+        poll_for(lambda: feed.health.state == "reconnecting", PATIENCE)
         feed._call(feed._core.pipeline.finish)
-        whole = {kind: closed(feed, kind) for kind in KINDS}
-        # The clock releases the last trades only when they have waited for later ones.
-        poll_for(
-            lambda: all(
-                len(window.closed()) >= len(whole[kind]) - 1
-                for window, kind in zip(windows, KINDS, strict=True)
+
+        def begun_alike() -> None:
+            # What was fetched may still be on its way, and the clock releases the last trades
+            # only when they have waited for later ones.
+            trades, shown = feed._call(
+                lambda: (
+                    feed._core.recent("trade", "BTC-USD", None),
+                    [(window.closed(), window.values()) for window in windows],
+                )
             )
-        )
-        for window, kind in zip(windows, KINDS, strict=True):
-            held, values = feed._call(lambda w=window: (w.closed(), w.values()))
-            assert len(held) > 3
-            same = min(len(held), len(whole[kind]))
-            assert held[:same].tobytes() == whole[kind][:same].tobytes(), kind
-            assert values.tobytes() == wb.ema(3).values(held["close"]).tobytes()
+            for (held, values), kind in zip(shown, KINDS, strict=True):
+                bars = build_bars(trades, kind)
+                whole = bars[bars["state"] == CLOSED]
+                assert len(held) > 3
+                assert len(held) >= len(whole) - 1
+                same = min(len(held), len(whole))
+                assert held[:same].tobytes() == whole[:same].tobytes(), kind
+                assert values.tobytes() == wb.ema(3).values(held["close"]).tobytes()
+
+        eventually(begun_alike)
         frame = feed.bars("BTC-USD", "trades:20")
         assert isinstance(frame, pd.DataFrame)
         assert frame["count"].iloc[:-1].eq(20).all()
@@ -186,7 +200,7 @@ def test_bars_of_quotes_are_those_of_all_quotes_live_too() -> None:
         hear(feed, [q for i, q in enumerate(quotes) if i >= 2000 and i not in late])
         fetch(feed, [q for i, q in enumerate(quotes) if 500 <= i < 2000 and i not in late])
         hear(feed, [quotes[i] for i in late])
-        feed.wait(count=0, timeout=60, whole=True)
+        feed.wait(count=0, timeout=PATIENCE, whole=True)
         rows = feed._call(lambda: feed._core.recent("quote", "BTC-USD", None))
         assert len(rows) == len(quotes)
         for window, kind in zip(windows, kinds, strict=True):
@@ -206,7 +220,7 @@ def test_bars_of_quotes_are_those_of_all_quotes_live_too() -> None:
 
 def same(feed: Feed, windows: list[Window]) -> None:
     """Compare the bars of windows, and what indicators make of them, with those of all trades."""
-    feed.wait(count=0, timeout=60, whole=True)
+    feed.wait(count=0, timeout=PATIENCE, whole=True)
     for window in windows:
         assert isinstance(window.timeframe, BarKind)
         whole = closed(feed, str(window.timeframe))
@@ -230,40 +244,42 @@ def same(feed: Feed, windows: list[Window]) -> None:
         assert values.tobytes() == wb.ema(3).values(held["close"]).tobytes()
 
 
-def test_signals_live_are_those_of_history(poll_for: Poll) -> None:
+def test_signals_live_are_those_of_history(poll_for: Poll, eventually: Eventually) -> None:
     rule = wb.ema_cross(2, 3, 4)
     heard: list[Signal] = []
+    options = {"lateness_seconds": 0.2, "window_bars": WINDOW}
     with (
         start_simulator(port=0, symbols=("BTC-USD",), **MARKET) as simulator,
-        connect("sim", simulator=simulator, lateness_seconds=0.2) as feed,
+        connect("sim", simulator=simulator, **options) as feed,
     ):
-        feed.subscribe("BTC-USD", "1s", channels=["trade"])
-        feed.wait("BTC-USD", count=600, timeout=120)
+        feed.subscribe("BTC-USD", "1s", channels=["trade"], timeout=PATIENCE)
+        feed.wait("BTC-USD", count=600, timeout=PATIENCE)
         live = wb.signals(feed, rule, "BTC-USD", "1s", on_signal=heard.append)
         assert isinstance(live, LiveSignals)
         already = len(live.signals)
         first = int(feed.bars("BTC-USD", "1s").index[0].value)
-        poll_for(lambda: len(live.signals) >= already + 2)
+        poll_for(lambda: len(live.signals) >= already + 2, PATIENCE)
         assert "ema_cross" in repr(live)
         assert "EMA 2 crossed" in live._repr_html_()
-        feed.wait("BTC-USD", timeout=120, whole=True)
+        feed.wait("BTC-USD", timeout=PATIENCE, whole=True)
 
-        def same() -> bool:
+        def same() -> None:
             # Late trades and filled holes may change a bar between two looks.
-            told = live.book.standing()
+            told = feed._call(live.book.standing)
             bars = feed.bars("BTC-USD", "1s", forming=False)
             table = wb.signals(bars, rule, "BTC-USD", "1s")
             assert isinstance(table, pd.DataFrame)
-            last = max(signal.bar for signal in told)
+            last = max((signal.bar for signal in told), default=0)
             table = table[table["bar"] <= pd.Timestamp(last, tz="UTC")]
-            return [(s.bar, s.reason, s.confidence) for s in told] == list(
+            assert len(told) > 0
+            assert [(s.bar, s.reason, s.confidence) for s in told] == list(
                 zip(table["bar"].astype("int64"), table["reason"], table["confidence"], strict=True)
             )
 
-        poll_for(same)
+        eventually(same)
         held = len(feed.bars("BTC-USD", "1s", forming=False))
-        assert feed.history("BTC-USD", "1s", bars=held + 200).result(120).why == ""
-        poll_for(same)
+        assert feed.history("BTC-USD", "1s", bars=held + 200).result(PATIENCE).why == ""
+        eventually(same)
         assert len(feed.bars("BTC-USD", "1s", forming=False)) >= held + 200
         assert live.book.standing()[0].bar < first, "the provider's bars before ours count too"
         live.close()
