@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,39 @@ while True:
     store.append_many(group(number), table)
     print(number, flush=True)
     number += 1
+"""
+)
+
+#: A store that is busy with a first group, while another waits, until it is told to go on.
+BUSY = (
+    COMMON
+    + """
+import threading
+from workbench.store.writer import Writer
+
+class Busy:
+    wal_bytes = 0
+
+    def append_many(self, batches, table):
+        busy.set()
+        sys.stdin.readline()
+        sum(range(5_000_000))
+        return 0
+
+busy = threading.Event()
+writer = Writer(Busy(), table)
+writer.put(group(0)[0])
+busy.wait()
+writer.put(group(1)[0])
+told = []
+closing = threading.Thread(target=lambda: told.append(writer.close(4.0)))
+closing.start()
+while not writer._closing:
+    pass
+with writer._wake:  # which is free once it waits
+    print("closing", flush=True)
+closing.join()
+print(told, writer.stats.queued, flush=True)
 """
 )
 
@@ -130,6 +164,26 @@ def trades(first: int, n: int) -> Rows:
     rows = empty("trade", n)
     rows["time"] = rows["id"] = np.arange(first, first + n)
     return rows
+
+
+def test_a_machine_that_is_suspended_while_it_closes_loses_nothing(
+    tmp_path: Path, poll_for: Callable[..., None]
+) -> None:
+    child = python(BUSY, tmp_path)
+    try:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.readline() == "closing\n"
+        child.send_signal(signal.SIGSTOP)
+        end_of_patience = time.monotonic() + 4.5
+        poll_for(lambda: time.monotonic() > end_of_patience)
+        child.stdin.write("\n\n")
+        child.stdin.flush()
+        child.send_signal(signal.SIGCONT)
+        out, _ = child.communicate(timeout=300)
+    finally:
+        end(child)
+    assert out == "[True] 0\n"
 
 
 def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:

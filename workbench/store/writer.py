@@ -26,6 +26,8 @@ _MOST_ROWS = 20_000
 #: Rows kept aside at most; older ones make room.
 _ASIDE_ROWS = 10_000
 _LOG_SECONDS = 60.0
+#: Looks at a store while a close waits for it.
+_LOOKS = 20
 _PASSING = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
@@ -215,7 +217,7 @@ class Writer:
             self._closing = True
             self._wake.notify_all()
             while not self._ended:
-                if not self._wake.wait_for(partial(self._moved, self._settled), timeout):
+                if not self._moves(timeout):
                     self._abandon = True
                     self._wake.notify_all()
                     break
@@ -227,6 +229,14 @@ class Writer:
         if left:
             self._say("left", f"closed with {left} rows that the store did not take")
         return left == 0
+
+    def _moves(self, timeout: float | None) -> bool:
+        """Wait until something was stored or all is over; return False if nothing comes of it."""
+        moved = partial(self._moved, self._settled)
+        if timeout is None:
+            return self._wake.wait_for(moved)
+        # Look by look: of a machine that is suspended for long, one is over too soon, not all.
+        return any(self._wake.wait_for(moved, timeout / _LOOKS) for _ in range(_LOOKS))
 
     def _moved(self, settled: int) -> bool:
         return self._ended or self._settled > settled
