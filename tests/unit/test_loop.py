@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -88,3 +92,44 @@ def test_who_comes_while_it_closes_is_told_so_at_once(poll_for: Callable[..., No
     for thread in threads:
         thread.join(60)
     assert told in (["ran"], ["closed"])
+
+
+SUSPENDED = """
+import sys
+from workbench.flow.loop import LoopThread
+
+def work():
+    print("begun", flush=True)
+    sys.stdin.readline()
+    sum(range(5_000_000))
+    return True
+
+async def later():
+    work()
+
+loop = LoopThread("workbench-test")
+print(loop.call(work, 2.0) if sys.argv[1] == "call" else loop.within(later(), 2.0), flush=True)
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["call", "within"])
+def test_time_for_which_a_machine_is_suspended_is_not_waited(
+    how: str, poll_for: Callable[..., None]
+) -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", SUSPENDED, how]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            assert child.stdout.readline() == "begun\n"
+            child.send_signal(signal.SIGSTOP)
+            too_late = time.monotonic() + 2.5
+            poll_for(lambda: time.monotonic() > too_late)
+            child.stdin.write("\n")
+            child.stdin.flush()
+            child.send_signal(signal.SIGCONT)
+            assert child.communicate(timeout=300)[0] == "True\n"
+        finally:
+            child.kill()

@@ -14,6 +14,9 @@ __all__ = ["LoopThread"]
 
 T = TypeVar("T")
 
+#: A wait is so many looks: of a machine that is suspended for long, one is over too soon, not all.
+_LOOKS = 20
+
 
 class LoopThread:
     """Run an asyncio loop in a thread of its own.
@@ -80,7 +83,7 @@ class LoopThread:
             return function()
 
         try:
-            return self.submit(run()).result(timeout)
+            return _awaited(self.submit(run()), timeout)
         except concurrent.futures.CancelledError:
             raise FeedClosedError("the feed was closed meanwhile") from None
 
@@ -96,7 +99,7 @@ class LoopThread:
         """Tell whether a coroutine ends in so many seconds; it is cancelled if not."""
         future = self.submit(work)
         try:
-            future.result(timeout)
+            _awaited(future, timeout)
         except TimeoutError:
             future.cancel()
             return False
@@ -112,3 +115,16 @@ class LoopThread:
                 self._closing = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
+
+
+def _awaited(future: concurrent.futures.Future[T], timeout: float | None) -> T:
+    """Return what a future comes to; TimeoutError after so many seconds in which we ran."""
+    if timeout is None:
+        return future.result()
+    for _ in range(_LOOKS):
+        try:
+            return future.result(timeout / _LOOKS)
+        except TimeoutError:
+            if future.done():  # since just now, or this is what it has raised
+                return future.result()
+    raise TimeoutError
