@@ -269,7 +269,7 @@ class Cluster:
             except TimeoutError:
                 waited += _LOOK
             # One that waits for a worker keeps its place: it has not been sent yet.
-            self._archive.limit.done(number)
+            self._archive.limit.hold(number)
             if self._stop.is_set():
                 grace -= _LOOK
                 if grace <= 0:

@@ -20,6 +20,8 @@ log = logging.getLogger("workbench.net.limits")
 
 _NS = 1_000_000_000
 _BUSY_SECONDS = 10.0
+#: The longest that a request is on its way, seconds: then nobody waits for its answer any more.
+_ON_ITS_WAY = 40.0
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, "
     "at INTEGER NOT NULL)",
@@ -37,6 +39,10 @@ class Limit(Protocol):
 
     def taken(self) -> int:
         """Wait for a place in the window, take it and return its number."""
+        ...
+
+    def hold(self, number: int) -> None:
+        """Tell that the request that took a place is yet to be sent."""
         ...
 
     def done(self, number: int) -> None:
@@ -57,6 +63,9 @@ class NoLimit:
         """Return 0."""
         return 0
 
+    def hold(self, number: int) -> None:
+        """Do nothing."""
+
     def done(self, number: int) -> None:
         """Do nothing."""
 
@@ -75,7 +84,8 @@ class SharedLimit:
 
     A place is free again one window after its request was *answered*: the provider counts
     when a request arrives, which is somewhere between asking and answer, so its window can
-    never hold more than ours.
+    never hold more than ours. One whose process died, and is never answered, is free again
+    after a window, or 40 s if that is longer.
 
     Parameters
     ----------
@@ -120,6 +130,8 @@ class SharedLimit:
         self.path = path
         self._name = name
         self._window = round((window + slack) * _NS)
+        # Marks of what was not answered are set ahead, so that they outlast a short window.
+        self._ahead = max(0, round(_ON_ITS_WAY * _NS) - self._window)
         self._wait = wait or threading.Event().wait
         self._on_wait = on_wait
         self._clock = clock or SystemClock()
@@ -166,7 +178,7 @@ class SharedLimit:
             # Marks from beyond this moment were made before the clock was set back.
             connection.execute(
                 "DELETE FROM taken WHERE at <= ? OR at > ?",
-                (now - self._window, now + self._window),
+                (now - self._window, now + self._window + self._ahead),
             )
             marks = [
                 int(at)
@@ -177,20 +189,28 @@ class SharedLimit:
             ]
             if len(marks) == self.per_minute:
                 connection.execute("COMMIT")
-                return None, max(0.001, (marks[-1] + self._window - now) / _NS)
+                # What is on its way now may be answered at once, and is free a window later.
+                return None, max(0.001, (min(marks[-1], now) + self._window - now) / _NS)
             made = connection.execute(
-                "INSERT INTO taken (name, at) VALUES (?, ?)", (self._name, now)
+                "INSERT INTO taken (name, at) VALUES (?, ?)", (self._name, now + self._ahead)
             )
             connection.execute("COMMIT")
             assert made.lastrowid is not None
             return made.lastrowid, 0.0
 
+    def hold(self, number: int) -> None:
+        """Tell that the request that took a place is yet to be sent."""
+        self._mark(number, self._clock.now() + self._ahead)
+
     def done(self, number: int) -> None:
         """Tell that the request that took a place was answered, or failed."""
+        self._mark(number, self._clock.now())
+
+    def _mark(self, number: int, at: int) -> None:
         with self._opened() as connection:
-            # The row may be gone: a request that took longer than the window.
+            # The row may be gone: a request that took longer than any should.
             connection.execute(
                 "INSERT INTO taken (id, name, at) VALUES (?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET at = max(at, excluded.at)",
-                (number, self._name, self._clock.now()),
+                "ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+                (number, self._name, at),
             )
