@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from workbench.clock import ManualClock
 from workbench.errors import ConfigError
 from workbench.records import Rows
 from workbench.sim.aggregates import MINUTE, bars
 from workbench.sim.block import BLOCK, arrivals
 from workbench.sim.hours import DAY, SECOND, Hours, day_bounds
+from workbench.sim.server import Simulator
 from workbench.sim.synthetic import SyntheticMarket
 
 NOW = 1_760_000_123 * SECOND
@@ -188,3 +191,17 @@ def test_history_ends_somewhere() -> None:
 def test_numbers_out_of_range_are_told(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         SyntheticMarket(["SPY"], now=NOW, **bad)  # type: ignore[arg-type]
+
+
+def test_a_server_that_has_started_knows_the_past(market: SyntheticMarket) -> None:
+    async def known() -> tuple[int, int]:
+        server = Simulator(market, port=0, clock=ManualClock(NOW))
+        await server.start()
+        try:
+            return server.position, len(server.trades("BTC-USD", NOW - MINUTE, NOW))
+        finally:
+            await server.close()
+
+    position, trades = asyncio.run(known())
+    assert position >= NOW
+    assert trades > 0

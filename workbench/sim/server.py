@@ -193,6 +193,8 @@ class Simulator:
         self._port = next(iter(self._server.sockets)).getsockname()[1]
         self._pump = asyncio.create_task(self._broadcast.run())
         self._pump.add_done_callback(_report)
+        # Where it waits for no reader the market has begun when this returns: its past is there.
+        await asyncio.sleep(0)
 
     async def _listen(self) -> Server:
         return await serve(
