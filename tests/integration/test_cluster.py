@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +326,9 @@ def test_an_errand_is_one_request_and_its_answer_a_value(
         assert isinstance(answer, told) if isinstance(told, type) else answer == told
         assert len(watched.targets) == before + 1
     watched.spoil = None
+    watched.held = True  # for longer than this errand waits
+    assert fetch_page(replace(errand, timeouts=(60.0, 0.05))) == 0.0
+    watched.held = False
     assert isinstance(fetch_page(Errand(running.rest_url, "", wish, call)), AuthError)
     with start_simulator(port=0) as gone:
         base = gone.rest_url

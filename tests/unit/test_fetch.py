@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
@@ -29,6 +30,11 @@ from workbench.sources.massive_rest import MassiveRest
 
 KEY = "good-key"
 DAY = pd.Timedelta("1D")
+TODAY = pd.Timestamp.now("UTC").floor("1D")
+#: Noon of the last one that is over, whatever day it becomes while the tests run.
+SUNDAY = TODAY - (TODAY.day_of_week + 1) * DAY + pd.Timedelta("12h")
+#: Seconds for an answer: requests are counted, and a machine may stand still for a while.
+PATIENT = (300.0, 300.0)
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Spoiled:
     targets: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     spoil: dict[int, str] = field(default_factory=dict)  # by number of the request
+    #: The first request is not answered until there are so many.
+    wanted: int = 0
 
     def on_frame(self, connection: int, frame: bytes) -> list[object]:
         return []
@@ -49,6 +57,8 @@ class Spoiled:
         self.targets.append(target)
         self.times.append(time.monotonic())
         how = self.spoil.get(len(self.targets), self.spoil.get(0, ""))
+        while len(self.targets) < self.wanted:
+            await asyncio.sleep(0.002)
         if not how:
             return answer
         headers = {"Content-Type": "application/json"}
@@ -93,24 +103,20 @@ def _unspoiled(faults: Spoiled) -> None:
     faults.spoil.clear()
     faults.targets.clear()
     faults.times.clear()
+    faults.wanted = 0
 
 
 @pytest.fixture
 def archive(running: RunningSimulator) -> Iterator[Archive]:
-    rest = Rest(running.rest_url, key=KEY, backoff=0.001)
+    rest = Rest(running.rest_url, key=KEY, backoff=0.001, timeouts=PATIENT)
     with Archive("here", rest, MassiveRest(page_rows=100)) as opened:
         yield opened
 
 
-def sunday() -> pd.Timestamp:
-    now = pd.Timestamp.now("UTC").floor("1D")
-    return now - (now.day_of_week + 1) * DAY + pd.Timedelta("12h")
-
-
 def test_the_newest_bars_are_found_behind_a_weekend(archive: Archive, faults: Spoiled) -> None:
-    bars = fetch_bars("SPY", "1m", limit=3, end=sunday(), source=archive)
+    bars = fetch_bars("SPY", "1m", limit=3, end=SUNDAY, source=archive)
     assert len(bars) == 3
-    assert bars.index.max() < sunday() - DAY
+    assert bars.index.max() < SUNDAY - DAY
     days = bars.index.tz_convert("America/New_York").day_of_week
     assert set(days) <= {3, 4}  # a Friday may be a holiday
     assert set(bars["origin"]) == {1}
@@ -121,20 +127,23 @@ def test_the_newest_bars_are_found_behind_a_weekend(archive: Archive, faults: Sp
 
 @pytest.mark.parametrize("timeframe", ["5m", "1h", "4h", "1d"])
 def test_a_limit_counts_bars_of_the_timeframe(archive: Archive, timeframe: str) -> None:
-    bars = fetch_bars("BTC-USD", timeframe, limit=7, end=sunday(), source=archive)
+    bars = fetch_bars("BTC-USD", timeframe, limit=7, end=SUNDAY, source=archive)
     assert len(bars) == 7
     assert bars.index.is_monotonic_increasing
 
 
-def test_the_default_is_two_hundred_closed_bars_up_to_now(archive: Archive) -> None:
-    bars = fetch_bars("x:btcusd", source=archive)
+def test_the_default_is_two_hundred_closed_bars_up_to_now(running: RunningSimulator) -> None:
+    # Some minutes ago, since a provider that stood still for a while does not know of now yet.
+    now = pd.Timestamp.now("UTC").floor("1min") - pd.Timedelta("29min 30s")
+    rest = Rest(running.rest_url, key=KEY, timeouts=PATIENT)
+    with Archive("here", rest, MassiveRest(), clock=ManualClock(now.value)) as archive:
+        bars = fetch_bars("x:btcusd", source=archive)
     assert len(bars) == 200
-    assert bars.index[-1] + pd.Timedelta("1min") <= pd.Timestamp.now("UTC")
-    assert pd.Timestamp.now("UTC") - bars.index[-1] < pd.Timedelta("4min")
+    assert bars.index[-1] == now.floor("1min") - pd.Timedelta("1min")
 
 
 def test_a_range_comes_whole_over_many_pages(archive: Archive, faults: Spoiled) -> None:
-    start, end = sunday(), sunday() + pd.Timedelta("10h")
+    start, end = SUNDAY, SUNDAY + pd.Timedelta("10h")
     bars = fetch_bars("BTC-USD", "1m", start=start, end=end, source=archive)
     expected = pd.date_range(start, end, freq="1min", inclusive="left")
     assert bars.index.isin(expected).all()
@@ -184,7 +193,7 @@ def test_pages_may_end_within_one_ms_but_must_bring_something(goes_on: bool) -> 
 
 
 def test_a_period_is_a_start_before_the_end(archive: Archive) -> None:
-    bars = fetch_bars("BTC-USD", "1h", period="1D", end=sunday(), source=archive)
+    bars = fetch_bars("BTC-USD", "1h", period="1D", end=SUNDAY, source=archive)
     assert len(bars) == 24
     with pytest.raises(ValueError, match="not both"):
         fetch_bars("BTC-USD", "1h", period="1D", start=1, source=archive)
@@ -201,7 +210,7 @@ def test_trades_and_quotes_come_too(archive: Archive) -> None:
     assert start <= whole.index[0]
     assert whole.index[-1] < end
     assert not whole.reset_index().duplicated(["time", "sequence", "id"]).any()
-    friday = sunday() - pd.Timedelta("40h")
+    friday = SUNDAY - pd.Timedelta("40h")
     quotes = fetch_quotes("SPY", limit=20, end=friday, source=archive)
     assert len(quotes) == 20
     with pytest.raises(ConfigError, match="no quotes of crypto"):
@@ -229,7 +238,7 @@ def test_an_unknown_symbol_has_no_rows(archive: Archive) -> None:
 @pytest.mark.parametrize("how", ["half", "bare", "html", "unavailable"])
 def test_a_spoiled_page_is_asked_for_again(archive: Archive, faults: Spoiled, how: str) -> None:
     faults.spoil[2] = how
-    bars = fetch_bars("BTC-USD", period="1D", end=sunday(), source=archive)
+    bars = fetch_bars("BTC-USD", period="1D", end=SUNDAY, source=archive)
     assert len(bars) > 1400
     assert len(faults.targets) == -(-len(bars) // 100) + 1
     assert faults.targets[1] == faults.targets[2]
@@ -252,7 +261,7 @@ def test_pages_that_stay_spoiled_end_in_an_error_not_in_short_data(
 ) -> None:
     faults.spoil[0] = how
     with pytest.raises(kind) as caught:
-        fetch_bars("BTC-USD", period="1D", end=sunday(), source=archive)
+        fetch_bars("BTC-USD", period="1D", end=SUNDAY, source=archive)
     assert KEY not in str(caught.value)
     assert not any("apiKey" in target for target in faults.targets)
     assert len(faults.targets) < 8
@@ -265,7 +274,7 @@ def test_many_symbols_at_once_and_one_that_fails(
     fetched = fetch_many(
         ["SPY", "BTC-USD", "ETH-USD"],
         limit=10,
-        end=sunday(),
+        end=SUNDAY,
         source=running.rest_url,
         config=settings(api_key="stocks-only", data_dir=tmp_path),
         progress=told.append,
@@ -292,18 +301,30 @@ def test_a_limit_paces_all_requests(
 ) -> None:
     fetch_bars(
         "BTC-USD",
-        start=sunday(),
-        end=sunday() + pd.Timedelta("9h"),
+        start=SUNDAY,
+        end=SUNDAY + pd.Timedelta("9h"),
         source=running.rest_url,
         config=settings(api_key=KEY, data_dir=tmp_path),
         per_minute=2,
         window=0.5,
         page_rows=100,
+        timeouts=PATIENT,
     )
     assert len(faults.targets) == 6
     # Slow requests leave nothing to wait for, but two places serve two requests a window.
     assert all(faults.times[n + 2] - faults.times[n] > 0.499 for n in range(4))
     assert (tmp_path / "limits.db").exists()
+
+
+def test_how_long_an_answer_is_waited_for_can_be_said(
+    running: RunningSimulator, faults: Spoiled, tmp_path: Path
+) -> None:
+    faults.wanted = 2
+    config = settings(api_key=KEY, data_dir=tmp_path)
+    with open_archive(running.rest_url, config=config, timeouts=(60.0, 0.05)) as archive:
+        assert len(fetch_bars("BTC-USD", limit=3, end=SUNDAY, source=archive)) == 3
+    assert len(faults.targets) >= 2
+    assert set(faults.targets) == {faults.targets[0]}
 
 
 def test_sources_are_named_or_addressed(tmp_path: Path) -> None:
@@ -323,7 +344,7 @@ def test_sources_are_named_or_addressed(tmp_path: Path) -> None:
 
 
 def test_bars_that_are_not_over_are_left_out(running: RunningSimulator, tmp_path: Path) -> None:
-    now = sunday() + pd.Timedelta("30s")
+    now = SUNDAY + pd.Timedelta("30s")
     archive = open_archive(
         running.rest_url,
         config=settings(api_key=KEY, data_dir=tmp_path),
@@ -332,7 +353,7 @@ def test_bars_that_are_not_over_are_left_out(running: RunningSimulator, tmp_path
     with archive:
         bars = fetch_bars("BTC-USD", "1m", limit=3, source=archive)
     assert len(bars) == 3
-    assert bars.index[-1] == sunday() - pd.Timedelta("1min")
+    assert bars.index[-1] == SUNDAY - pd.Timedelta("1min")
 
 
 def test_arguments_that_make_no_sense_are_refused(archive: Archive) -> None:

@@ -18,7 +18,7 @@ from workbench.config import Settings, settings
 from workbench.errors import ConfigError, DecodeError
 from workbench.history.request import Request
 from workbench.net.limits import Limit, NoLimit, SharedLimit, key_name
-from workbench.net.rest import Rest
+from workbench.net.rest import TIMEOUTS, Rest
 from workbench.sources.massive_rest import (
     PAGE_ROWS,
     MassiveRest,
@@ -204,6 +204,7 @@ def open_archive(
     limits: Path | None = None,
     page_rows: int = PAGE_ROWS,
     table: SymbolTable | None = None,
+    timeouts: tuple[float, float] = TIMEOUTS,
 ) -> Archive:
     """Return the past of a provider.
 
@@ -232,6 +233,8 @@ def open_archive(
         Base bars, trades or quotes of a page, 1 to 50,000.
     table : SymbolTable or None
         Numbers for the symbols in the rows; None makes a table of its own.
+    timeouts : (float, float)
+        Seconds to connect, and to wait for more bytes, until a request is sent again.
 
     Raises
     ------
@@ -266,7 +269,7 @@ def open_archive(
             on_wait=on_wait,
             clock=clock,
         )
-    rest = Rest(base, key=key, limit=limit, stop=stop)
+    rest = Rest(base, key=key, limit=limit, stop=stop, timeouts=timeouts)
     speaker = MassiveRest(table, page_rows=page_rows)
     return Archive(name, rest, speaker, limit=limit, clock=clock, server=running)
 

@@ -28,7 +28,7 @@ from workbench.config import settings
 from workbench.errors import ConfigError, ConnectError, WorkbenchError
 from workbench.history.archive import Archive
 from workbench.history.request import Request, day_long
-from workbench.net.rest import Rest
+from workbench.net.rest import TIMEOUTS, Rest
 from workbench.records import Batch, Rows
 from workbench.sources.massive_rest import MassiveRest, Page, PageCall
 
@@ -69,6 +69,8 @@ class Errand:
     closed : int
         Rows after this moment, ns UTC, are of bars that were forming: not for `compute`.
     compute : callable or None
+    timeouts : (float, float)
+        Seconds to connect, and to wait for more bytes.
     """
 
     base: str
@@ -78,6 +80,7 @@ class Errand:
     last: bool = False
     closed: int = 0
     compute: Compute | None = None
+    timeouts: tuple[float, float] = TIMEOUTS
 
     def __repr__(self) -> str:
         return f"Errand({self.request})"
@@ -104,10 +107,11 @@ def _later(seconds: float) -> None:
 
 
 @lru_cache(maxsize=16)
-def _rest(base: str, name: str, last: bool) -> Rest:
+def _rest(base: str, name: str, last: bool, timeouts: tuple[float, float]) -> Rest:
     """Return what sends requests in this process; it sends each once and waits for nothing."""
     # One try is left so that a Retry-After is heard; instead of waiting for it, it is told.
-    rest = Rest(base, key=settings().api_key if name else "", retries=0 if last else 1, wait=_later)
+    key, retries = settings().api_key if name else "", 0 if last else 1
+    rest = Rest(base, key=key, retries=retries, wait=_later, timeouts=timeouts)
     if rest.key_name != name:
         lacks = "has another key than" if rest.key_name else "has no key, unlike"
         raise ConfigError(
@@ -130,7 +134,7 @@ def fetch_page(errand: Errand) -> Found | WorkbenchError | float:
     """
     wish, call = errand.request, errand.call
     try:
-        rest = _rest(errand.base, errand.key_name, errand.last)
+        rest = _rest(errand.base, errand.key_name, errand.last, errand.timeouts)
         answer = rest.follow(call) if isinstance(call, str) else rest.get(call.path, call.params)
         page = MassiveRest().read(wish, answer.body)
     except _Later as later:
@@ -220,8 +224,10 @@ class Cluster:
         concurrent.futures.CancelledError
             After the archive's :meth:`~workbench.history.archive.Archive.cancel`.
         """
-        base, name = self._archive.rest.base, self._archive.rest.key_name
-        errand = Errand(base, name, request, call, compute=self._compute)
+        rest, compute = self._archive.rest, self._compute
+        errand = Errand(
+            rest.base, rest.key_name, request, call, compute=compute, timeouts=rest.timeouts
+        )
         for further in range(self._retries, -1, -1):
             closed = self._closed(request)
             found = self._sent(replace(errand, last=further == 0, closed=closed))

@@ -19,7 +19,8 @@ __all__ = ["Limit", "NoLimit", "SharedLimit", "key_name"]
 log = logging.getLogger("workbench.net.limits")
 
 _NS = 1_000_000_000
-_BUSY_SECONDS = 10.0
+#: A process that stands still for a while, its file locked, is waited for.
+_BUSY_SECONDS = 120.0
 #: The longest that a request is on its way, seconds: then nobody waits for its answer any more.
 _ON_ITS_WAY = 40.0
 _TABLES = (

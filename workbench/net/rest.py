@@ -28,10 +28,12 @@ from workbench.errors import (
 )
 from workbench.net.limits import Limit, NoLimit, key_name
 
-__all__ = ["Answer", "Rest"]
+__all__ = ["TIMEOUTS", "Answer", "Rest"]
 
 log = logging.getLogger("workbench.net.rest")
 
+#: Seconds to connect, and to wait for more bytes.
+TIMEOUTS = (5.0, 30.0)
 _AGAIN = (408, 413, 429, 499, 500, 502, 503, 504)
 _TEXT = 300
 #: A server may ask for patience, but not for ever.
@@ -134,7 +136,7 @@ class Rest:
         limit: Limit | None = None,
         retries: int = 3,
         backoff: float = 0.5,
-        timeouts: tuple[float, float] = (5.0, 30.0),
+        timeouts: tuple[float, float] = TIMEOUTS,
         session: requests.Session | None = None,
         stop: threading.Event | None = None,
         wait: Callable[[float], object] | None = None,
@@ -146,7 +148,7 @@ class Rest:
         self._key = key if isinstance(key, SecretStr) else SecretStr(key)
         self._limit: Limit = NoLimit() if limit is None else limit
         self._retries = retries
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._wait = wait or self.stop.wait
         self._backoff = backoff
         self._place = threading.local()
@@ -253,7 +255,7 @@ class Rest:
         self._take()
         try:
             return self._session.get(
-                self.base + path, params=params, timeout=self._timeouts, allow_redirects=False
+                self.base + path, params=params, timeout=self.timeouts, allow_redirects=False
             )
         finally:
             self._give()
