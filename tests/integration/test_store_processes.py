@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workbench.clock import ManualClock
 from workbench.errors import StoreBusyError
 from workbench.records import Batch, Rows, empty
 from workbench.store import schema
@@ -139,7 +140,7 @@ sys.stdin.read()
 CREATE = """
 import sqlite3, sys
 from workbench.store import schema
-connection = sqlite3.connect(sys.argv[1], timeout=120, isolation_level=None)
+connection = sqlite3.connect(sys.argv[1], timeout=900, isolation_level=None)
 sys.stdin.readline()
 schema.create(connection, sys.argv[1])
 connection.close()
@@ -195,7 +196,7 @@ def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:
             assert reader.stdout.readline() == "ready\n"
             for number in range(200):
                 store.append(Batch("trade", trades(number * GROUP, GROUP)), table)
-            out, _ = reader.communicate(timeout=300)
+            out, _ = reader.communicate(timeout=900)
         finally:
             end(reader)
         assert reader.returncode == 0
@@ -213,7 +214,7 @@ def test_what_a_reader_sees_inside_the_writers_transaction_is_the_last_commit(
         store._write.execute("DELETE FROM trades")
         reader = python(READ, tmp_path / "m.db", GROUP)
         try:
-            reader.communicate(timeout=300)
+            reader.communicate(timeout=900)
         finally:
             end(reader)
         assert reader.returncode == 0
@@ -246,7 +247,7 @@ def test_processes_may_create_the_tables_at_once(tmp_path: Path) -> None:
             maker.stdin.write("go\n")
             maker.stdin.flush()
         for maker in makers:
-            maker.communicate(timeout=300)
+            maker.communicate(timeout=900)
             assert maker.returncode == 0
     finally:
         for maker in makers:
@@ -337,7 +338,7 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
     with open_store(path) as store:
         writer = Writer(store, table, group_seconds=0.005, retry_seconds=0.01)
         put = 0
-        patience = time.monotonic() + 120
+        patience = time.monotonic() + 900
         while writer.stats.state == "running":
             if writer.stats.queued < 20_000:  # it may have to wait for its turn
                 assert writer.put(Batch("trade", trades(put, 500)))
@@ -353,7 +354,7 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
         assert before == writer.stats.written.get("trade", 0)
         command = ["mount", "-o", "remount,size=64m", str(small_disk)]
         subprocess.run(command, check=True, capture_output=True)
-        assert writer.flush(120)
+        assert writer.flush(900)
         assert writer.stats.state == "running"
         assert writer.stats.dropped == {}
         assert writer.close()
@@ -365,19 +366,24 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(small_disk: Path) -> None:
 
 
 class Slow(SqliteStore):
-    """A store on a disk that takes its time."""
+    """A store on a disk that takes its time, as a clock has it that nothing else moves."""
+
+    def __init__(self, path: Path) -> None:
+        self.slow = ManualClock()
+        super().__init__(path, durability="normal")
 
     def append_many(self, batches: Iterable[Batch], table: SymbolTable) -> int:
-        for _ in range(30):
-            threading.Event().wait(0.05)
+        self.slow.advance(3.0)
+        threading.Event().wait(0.05)  # who waits may look at it meanwhile
         return super().append_many(batches, table)
 
 
 def test_a_slow_disk_is_waited_for_at_the_end_as_long_as_it_goes_on(tmp_path: Path) -> None:
-    with Slow(tmp_path / "m.db", durability="normal") as store:
-        writer = Writer(store, SymbolTable(["BTC-USD"]), group_seconds=0.001)
+    with Slow(tmp_path / "m.db") as store:
+        writer = Writer(store, SymbolTable(["BTC-USD"]), clock=store.slow, group_seconds=0.001)
         for number in range(7):  # as many rows as one transaction takes at most
             assert writer.put(Batch("trade", trades(number * 20_000, 20_000)))
         # More than one of them takes, less than all do.
         assert writer.close(timeout=8.0)
+        assert store.slow.monotonic() == 21.0
         assert len(store.rows("trade", "BTC-USD")) == 140_000

@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 
 from workbench.clock import Clock, SystemClock
 from workbench.errors import StoreBusyError, StoreError, StoreFullError
@@ -26,8 +25,10 @@ _MOST_ROWS = 20_000
 #: Rows kept aside at most; older ones make room.
 _ASIDE_ROWS = 10_000
 _LOG_SECONDS = 60.0
-#: Looks at a store while a close waits for it.
-_LOOKS = 20
+#: Seconds between looks at a store that takes its time at the end.
+_LOOK_SECONDS = 0.05
+#: Shorter pauses between them are those of a busy machine.
+_STOP_SECONDS = 1.0
 _PASSING = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
@@ -47,7 +48,7 @@ class Writer:
     group_seconds : float
         Seconds that fewer rows wait for company.
     clock : Clock or None
-        Times the log lines; None is the machine's.
+        Times the log lines, and the patience at the end; None is the machine's.
     on_error : callable or None
         Called in the writer's thread with rows that can never be stored and the reason, after
         they were kept aside.
@@ -216,11 +217,8 @@ class Writer:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-            while not self._ended:
-                if not self._moves(timeout):
-                    self._abandon = True
-                    self._wake.notify_all()
-                    break
+            self._abandon = not self._drained(timeout)
+            self._wake.notify_all()
         self._thread.join()
         atexit.unregister(self.close)
         with self._wake:
@@ -230,16 +228,20 @@ class Writer:
             self._say("left", f"closed with {left} rows that the store did not take")
         return left == 0
 
-    def _moves(self, timeout: float | None) -> bool:
-        """Wait until something was stored or all is over; return False if nothing comes of it."""
-        moved = partial(self._moved, self._settled)
-        if timeout is None:
-            return self._wake.wait_for(moved)
-        # Look by look: of a machine that is suspended for long, one is over too soon, not all.
-        return any(self._wake.wait_for(moved, timeout / _LOOKS) for _ in range(_LOOKS))
-
-    def _moved(self, settled: int) -> bool:
-        return self._ended or self._settled > settled
+    def _drained(self, timeout: float | None) -> bool:
+        """Wait for the end; return False if for too long the store took nothing."""
+        settled, since = self._settled, self._clock.monotonic()
+        now = since
+        while not self._ended:
+            self._wake.wait(None if timeout is None else min(timeout, _LOOK_SECONDS))
+            looked, now = now, self._clock.monotonic()
+            # Where this process itself stood still, the store had no chance either.
+            stopped = timeout is not None and now - looked > max(timeout / 2, _STOP_SECONDS)
+            if stopped or self._settled > settled:
+                settled, since = self._settled, now
+            elif timeout is not None and now - since >= timeout:
+                return False
+        return True
 
     @property
     def stats(self) -> WriterStats:
