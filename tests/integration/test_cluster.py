@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import pickle
 import random
@@ -32,6 +33,7 @@ from workbench.history import cluster as cluster_module
 from workbench.history.archive import Archive, open_archive
 from workbench.history.backfill import backfill
 from workbench.history.cluster import Errand, Found, fetch_page
+from workbench.history.plan import open_seconds
 from workbench.history.report import Progress, Report
 from workbench.history.request import request
 from workbench.net.limits import key_name
@@ -44,11 +46,17 @@ from workbench.store.store import open_store
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
 
+dask_config = pytest.importorskip("dask.config")
+
 KEY = "s3cret-key-of-the-cluster"
 SYMBOLS = ("BTC-USD", "ETH-USD", "SPY")
 PAGE = 120
 END = pd.Timestamp.now("UTC").floor("1D") - pd.Timedelta("3D")
+while open_seconds("SPY", (END - pd.Timedelta("8h")).value, END.value) < 8 * 3600:
+    END -= pd.Timedelta("1D")  # a plan asks for little where the market was closed
 START = END - pd.Timedelta("8h")
+#: Seconds for an answer: requests are counted, and a machine may stand still for a while.
+PATIENT = (900.0, 900.0)
 _FROM = re.compile(r"/v2/aggs/ticker/([^/]+)/range/\d+/\w+/(\d+)/")
 
 
@@ -62,6 +70,11 @@ class Watched:
     delay: float = 0.0
     answered: int = 0
     held: bool = False
+    #: Requests after this many are held back too.
+    most: float = math.inf
+    waiting: int = 0
+    #: Called when a request is on its way.
+    look: Callable[[], object] | None = None
 
     def on_frame(self, connection: int, frame: bytes) -> list[object]:
         return []
@@ -71,11 +84,16 @@ class Watched:
 
     async def on_request(self, target: str, answer: Answer) -> Answer:
         self.targets.append(target)
+        number = len(self.targets)
         self.statuses[answer.status] += 1
-        how = self.spoil(len(self.targets)) if self.spoil else ""
+        how = self.spoil(number) if self.spoil else ""
+        if self.look is not None:
+            self.look()
         await asyncio.sleep(self.delay)
-        while self.held:
+        self.waiting += 1
+        while self.held or number > self.most:
             await asyncio.sleep(0.01)
+        self.waiting -= 1
         self.answered += 1
         headers = {"Content-Type": "application/json"}
         if how == "half":
@@ -92,6 +110,18 @@ class Watched:
         """Return how often each page was asked for, by ticker and start."""
         found = (_FROM.match(target) for target in self.targets)
         return Counter((match[1], match[2]) for match in found if match)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient() -> Iterator[None]:
+    """Wait for schedulers and workers that stand still for a while."""
+    times = dict.fromkeys(("connect", "tcp"), "900s")
+    with (
+        dask_config.set({"distributed.comm.timeouts": times}),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(cluster_module, "_TO_CONNECT", 900.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +159,12 @@ def running(watched: Watched) -> Iterator[RunningSimulator]:
     keys = {KEY: Entitlement()}
     with start_simulator(port=0, symbols=SYMBOLS, keys=keys, faults=watched) as simulator:
         yield simulator
-        watched.held = False  # its end waits for every answer
+        watched.held, watched.most = False, math.inf  # its end waits for every answer
 
 
 def opened(running: RunningSimulator, key: str = KEY) -> Archive:
-    return Archive("here", Rest(running.rest_url, key=key), MassiveRest(page_rows=PAGE))
+    rest = Rest(running.rest_url, key=key, timeouts=PATIENT)
+    return Archive("here", rest, MassiveRest(page_rows=PAGE))
 
 
 def fill(running: RunningSimulator, store: Path, **more: Any) -> Report:
@@ -241,7 +272,7 @@ def test_the_limit_holds_for_all_workers(watched: Watched, dask: Any, tmp_path: 
     keys = {KEY: Entitlement(per_minute=5)}
     config = settings(api_key=KEY, data_dir=tmp_path)
     given: dict[str, Any] = {"per_minute": 5, "window": 0.4, "page_rows": PAGE}
-    given |= {"limits": tmp_path / "limits.db", "config": config}
+    given |= {"limits": tmp_path / "limits.db", "config": config, "timeouts": PATIENT}
     with (
         start_simulator(
             port=0, symbols=SYMBOLS, keys=keys, faults=watched, rate_window=0.4
@@ -268,9 +299,11 @@ def test_the_key_is_in_nothing_that_travels(
     watched.delay = 0.1
     seen: list[str] = []
 
-    def look(told: Progress) -> None:
+    def look(told: Progress | None = None) -> None:
         tasks = list(dask.scheduler.tasks.values())
         seen.extend(repr((task, task.key)) + repr(pickle.dumps(task.run_spec)) for task in tasks)
+
+    watched.look = look  # the errand of a request on its way is there for sure
 
     def broken(rows: Any) -> None:
         raise ArithmeticError("in a worker")
@@ -278,6 +311,7 @@ def test_the_key_is_in_nothing_that_travels(
     watched.spoil = lambda count: "echo" if count == 4 else ""
     report = fill(running, tmp_path / "m.db", dask=dask, progress=look)
     assert "***" in "".join(report.errors.values())
+    watched.look = None
     with pytest.raises(ArithmeticError, match="in a worker"):
         fill(running, tmp_path / "n.db", symbols="SPY", dask=dask, compute=broken)
     assert any("fetch_page" in text for text in seen)
@@ -307,7 +341,10 @@ def test_workers_use_the_key_that_is_counted_for_or_none(
 
 
 def test_an_errand_is_one_request_and_its_answer_a_value(
-    running: RunningSimulator, watched: Watched, monkeypatch: pytest.MonkeyPatch
+    running: RunningSimulator,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    kept_port: int,
 ) -> None:
     monkeypatch.setenv("WORKBENCH_API_KEY", KEY)
     wish = request("SPY", start=START, end=END)
@@ -330,9 +367,7 @@ def test_an_errand_is_one_request_and_its_answer_a_value(
     assert fetch_page(replace(errand, timeouts=(60.0, 0.05))) == 0.0
     watched.held = False
     assert isinstance(fetch_page(Errand(running.rest_url, "", wish, call)), AuthError)
-    with start_simulator(port=0) as gone:
-        base = gone.rest_url
-    lost = fetch_page(Errand(base, "", wish, call, last=True))
+    lost = fetch_page(Errand(f"http://127.0.0.1:{kept_port}", "", wish, call, last=True))
     assert isinstance(lost, ConnectError)
     assert pickle.loads(pickle.dumps(lost)).source == lost.source
 
@@ -375,20 +410,20 @@ def test_cancelling_lets_go_of_pages_that_do_not_come(
             poll_for(lambda: watched.targets, what="for the request of a worker")
             archive.cancel()
             with pytest.raises(CancelledError):
-                page.result(90)
+                page.result(900)
         assert watched.answered == 0
         watched.held = False
         assert "here" in repr(cluster)
 
 
 def test_what_cannot_be_is_refused(
-    running: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_port: int
 ) -> None:
     path = tmp_path / "m.db"
     with pytest.raises(ConfigError, match="tcp://host:8786"):
         fill(running, path, dask="nowhere")
     with pytest.raises(ConnectError, match="no Dask scheduler answers"):
-        fill(running, path, dask="tcp://127.0.0.1:9")
+        fill(running, path, dask=f"tcp://127.0.0.1:{kept_port}")
     with pytest.raises(ValueError, match="give dask too"):
         fill(running, path, compute=len)
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -397,67 +432,89 @@ def test_what_cannot_be_is_refused(
 
 
 def test_a_page_of_a_worker_that_dies_is_fetched_by_another(
-    running: RunningSimulator, watched: Watched, tmp_path: Path
+    running: RunningSimulator, watched: Watched, tmp_path: Path, poll_for: Callable[..., None]
 ) -> None:
-    watched.delay = 0.3
     path = tmp_path / "m.db"
-    killed: list[int] = []
+    pids: list[int] = []
 
-    def kill(told: Progress) -> None:
-        if told.completed == 2 and not killed:
-            killed.append(pids[0])
-            threading.Timer(0.1, os.kill, (pids[0], signal.SIGKILL)).start()
+    def kill() -> None:
+        poll_for(lambda: watched.waiting == 2, 900, "for both workers to be on their way")
+        os.kill(pids[0], signal.SIGKILL)
+        watched.held = False
 
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        worker_dashboard_address=None,
-        env={"WORKBENCH_API_KEY": KEY},
-        silence_logs=50,
-    ) as local:
-        with distributed.Client(local, set_as_default=False) as client:
-            pids = list(client.run(os.getpid).values())
-        assert fill(running, path, dask=local, progress=kill).complete
-    assert killed
-    # What was on its way through that worker comes again, at most a page of each series.
-    assert 12 <= sum(watched.pages().values()) <= 15
-    watched.delay = 0.0
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address=None,
+            env={"WORKBENCH_API_KEY": KEY},
+            silence_logs=50,
+        ) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        pids.extend(client.run(os.getpid).values())
+        watched.held = True
+        with ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(kill)
+            assert fill(running, path, dask=local).complete
+            killed.result()
+        client.wait_for_workers(2, timeout=900)  # the other one is born again
+    # What was on its way through that worker comes again, and nothing else.
+    assert sum(watched.pages().values()) == 12 + 1
     fill(running, tmp_path / "local.db")
     assert_same(path, tmp_path / "local.db")
 
 
+def _address(place: Path) -> str:
+    """Return what a scheduler wrote of itself, "" before it is all there."""
+    try:
+        return str(json.loads(place.read_text())["address"])
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
 def test_a_scheduler_that_is_lost_is_the_reason_of_what_is_missing(
-    running: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: RunningSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    poll_for: Callable[..., None],
 ) -> None:
     monkeypatch.setattr(cluster_module, "_AWAY", 0.3)
     place = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
     where = ["--port", "0", "--host", "127.0.0.1", "--scheduler-file", str(place)]
     with subprocess.Popen([*command, *where], stderr=subprocess.DEVNULL) as scheduler:
-        patience = time.monotonic() + 300
-        while not place.exists() or not place.read_text():
-            assert time.monotonic() < patience
-            time.sleep(0.02)
-        address = json.loads(place.read_text())["address"]
-        kill = threading.Timer(0.5, scheduler.kill)
-        with distributed.Client(address, timeout=120, set_as_default=False) as client:
-            kill.start()
-            report = fill(running, tmp_path / "m.db", dask=client, workers=2)
-        kill.join()
+        try:
+            poll_for(lambda: _address(place), 900, "for the scheduler")
+            address = _address(place)
+            with (
+                distributed.Client(address, timeout=900, set_as_default=False) as client,
+                ThreadPoolExecutor(1) as pool,
+            ):
+                filled = pool.submit(fill, running, tmp_path / "m.db", dask=client, workers=2)
+                poll_for(lambda: len(client.futures) == 2, 900, "for errands")
+                scheduler.kill()
+                report = filled.result(900)
+        finally:
+            scheduler.kill()
     assert {gap.why for _, gap in report.gaps} == set(report.errors.values())
     assert all("the scheduler is lost" in gap.why for _, gap in report.gaps)
+    assert len(report.gaps) == 3
 
 
 _CHILD = """
 import sys
 from workbench.config import settings
+from workbench.history import cluster
 from workbench.history.archive import open_archive
 from workbench.history.backfill import backfill
+cluster._TO_CONNECT = 900.0
 url, store, folder, start, end, dask = sys.argv[1:]
 config = settings(data_dir=folder)
-with open_archive(url, config=config, per_minute=5, window=0.4, page_rows=120) as archive:
+pace = {"per_minute": 5, "window": 0.4, "page_rows": 120, "timeouts": (900, 900)}
+with open_archive(url, config=config, **pace) as archive:
     archive.name = "here"
     report = backfill(["BTC-USD", "ETH-USD", "SPY"], start=start, end=end, source=archive,
                       store=store, progress=False, workers=2, dask=dask)
@@ -465,10 +522,27 @@ print(report.complete, flush=True)
 """
 
 
+def _errands(dask: Any) -> list[str]:
+    return [key for key in list(dask.scheduler.tasks) if "fetch_page" in str(key)]
+
+
+def _busy(dask_worker: Any) -> int:
+    return int(dask_worker.state.executing_count) + len(dask_worker.state.ready)
+
+
+def _rested(dask: Any, poll_for: Callable[..., None]) -> None:
+    """Wait until nothing of a client that is gone is on its way, and for a window more."""
+    with distributed.Client(dask, set_as_default=False) as client:
+        poll_for(lambda: not _errands(dask), 900, "for the scheduler")
+        poll_for(lambda: not any(client.run(_busy).values()), 900, "for the workers")
+    forgotten = time.monotonic() + 0.5
+    poll_for(lambda: time.monotonic() > forgotten)
+
+
 def test_a_client_that_is_killed_goes_on_where_it_was(
-    dask: Any, watched: Watched, tmp_path: Path
+    dask: Any, watched: Watched, tmp_path: Path, poll_for: Callable[..., None]
 ) -> None:
-    chance, path, kills = random.Random(20_251_103), tmp_path / "m.db", 0
+    chance, path = random.Random(20_251_103), tmp_path / "m.db"
     watched.delay = 0.02
     with start_simulator(
         port=0,
@@ -479,35 +553,32 @@ def test_a_client_that_is_killed_goes_on_where_it_was(
     ) as running:
         places = [running.rest_url, path, tmp_path, START.isoformat(), END.isoformat()]
         command = [sys.executable, "-c", _CHILD, *map(str, places), dask.scheduler_address]
-        for _ in range(4):
-            child = subprocess.Popen(
+        for how in (signal.SIGKILL, signal.SIGINT, None):
+            before = len(watched.targets)
+            # None comes to its end before it is killed, however long this process stands still.
+            watched.most = math.inf if how is None else before + 3
+            with subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 env=os.environ | {"WORKBENCH_API_KEY": KEY},
-            )
-            before, patience = len(watched.targets), time.monotonic() + 300
-            while len(watched.targets) == before and child.poll() is None:
-                assert time.monotonic() < patience
-                time.sleep(0.002)
-            with child:
-                if kills < 2:
-                    try:
+            ) as child:
+                while len(watched.targets) == before:
+                    assert child.poll() is None, child.communicate()
+                    time.sleep(0.002)
+                if how is not None:
+                    with pytest.raises(subprocess.TimeoutExpired):
                         child.wait(chance.uniform(0.0, 0.2))
-                    except subprocess.TimeoutExpired:
-                        child.send_signal((signal.SIGKILL, signal.SIGINT)[kills])
-                        kills += 1
-                        child.communicate(timeout=300)
-                        continue
-                out, err = child.communicate(timeout=300)
-            assert out.strip() == "True", err
-            break
-    assert kills >= 1
+                    child.send_signal(how)
+                out, err = child.communicate(timeout=900)
+                assert child.returncode != 0 if how else out.strip() == "True", err
+            watched.most = math.inf
+            _rested(dask, poll_for)
     assert watched.statuses[429] == 0
     pages = watched.pages()
     # Of each killed run only what was on its way, two pages at most, is asked for again.
-    assert sum(pages.values()) - len(pages) <= 2 * kills
+    assert sum(pages.values()) - len(pages) <= 2 * 2
     with start_simulator(port=0, symbols=SYMBOLS) as running:
         fill(running, tmp_path / "clean.db", key="")
     assert_same(path, tmp_path / "clean.db")
