@@ -357,7 +357,7 @@ def test_who_hears_waits_for_no_writer() -> None:
 
     def slow(changes: Sequence[Change]) -> None:
         writing.set()
-        assert written.wait(60)
+        assert written.wait(500)
 
     ledger = Ledger()
     ledger.live([TRADES], 10 * S, connection="1")
@@ -366,7 +366,7 @@ def test_who_hears_waits_for_no_writer() -> None:
         fetch = pool.submit(
             ledger.fetched, TRADES, 0, 10 * S, 3, begun=13 * S, fetch="a", persist=slow
         )
-        assert writing.wait(60)
+        assert writing.wait(500)
         assert ledger.heard("sim", 14 * S) == 0
         assert ledger.heard("sim", 15 * S, iter([TRADES])) == 0
         written.set()
