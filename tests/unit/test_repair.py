@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from workbench.clock import ManualClock
+from workbench.config import settings
 from workbench.errors import AuthError, ProviderError, WorkbenchError
 from workbench.feeds import connect
 from workbench.flow.repair import Repair
@@ -20,7 +21,7 @@ from workbench.sources.massive_rest import Page
 from workbench.store.coverage import Series
 from workbench.store.store import open_store
 
-SECOND = 10**9
+SECOND, MS = 10**9, 10**6
 ONE = Series("here", "BTC-USD", "trade")
 NOW = 1_000 * SECOND
 Poll = Callable[..., None]
@@ -121,7 +122,7 @@ class Fixture:
         self.repair.look([self.one], lambda one: self.clock.now())
         for work in list(self.repair._work.values()):
             if work.future is not None:
-                work.future.result(60)
+                work.future.result(280)
         if len(self.past.asked) > at:
             self.repair.look([self.one], lambda one: self.clock.now())
 
@@ -197,7 +198,7 @@ def test_without_live_trades_some_seconds_must_have_passed() -> None:
     try:
         f.answer(([12], 25, False))
         f.repair.look([ONE], lambda one: 21 * SECOND)  # the market is one second further
-        f.repair._work[ONE].future.result(60)  # type: ignore[union-attr]
+        f.repair._work[ONE].future.result(280)  # type: ignore[union-attr]
         assert f.holes() == [(10, 20)], "nothing proves that all of it has come"
     finally:
         f.repair.close()
@@ -270,30 +271,47 @@ def test_only_what_is_live_again_is_fetched(f: Fixture) -> None:
     assert f.holes()[-1][1] == 40
 
 
-@pytest.mark.timeout(300)
+def ids(rows: Rows, start: int, end: int) -> list[int]:
+    """Return the trades of a range, which their times belong to in whole ms."""
+    times = rows["time"] // MS * MS
+    return sorted(rows["id"][(times >= start) & (times < end)].tolist())
+
+
+@pytest.mark.timeout(1200)
 def test_bars_are_not_complete_until_their_hole_is_filled(tmp_path: Path, poll_for: Poll) -> None:
-    with start_simulator(port=0, symbols=("BTC-USD",), rate=50.0, late=0.0) as simulator:
-        given = {"simulator": simulator, "reconnect": "crypto"}
+    # Only what is dropped is lost, however long this machine stands still.
+    config = settings(silence_seconds=3600, heartbeat_seconds=3600, data_dir=tmp_path)
+    quiet = {"ping_seconds": None, "auth_timeout": 3600.0, "buffer_bytes": 1 << 30}
+    with start_simulator(port=0, symbols=("BTC-USD",), rate=50.0, late=0.0, **quiet) as simulator:
+        given = {"simulator": simulator, "reconnect": "crypto", "config": config}
         with connect("sim", **given, fill_gaps=False) as feed:  # type: ignore[arg-type]
             feed.subscribe("BTC-USD", ["1s", "1m"], channels=("trade",))
             # The first bar began before it was subscribed to: of the others all are whole.
-            poll_for(lambda: feed.bars("BTC-USD", "1s")["complete"].any(), 60)
+            poll_for(lambda: feed.bars("BTC-USD", "1s")["complete"].any(), 300)
             seconds = feed.bars("BTC-USD", "1s")["complete"]
             since = seconds.index[seconds][0]
             assert seconds[since:].all()
             simulator.drop()
-            poll_for(lambda: any(e.kind == "reconnected" for e in feed.events()), 60)
-            poll_for(lambda: not feed.bars("BTC-USD", "1s")["complete"][since:].all(), 60)
+            poll_for(lambda: any(e.kind == "reconnected" for e in feed.events()), 300)
+            poll_for(lambda: not feed.bars("BTC-USD", "1s")["complete"][since:].all(), 300)
             shares = feed.coverage.shares()
             assert shares["doubt"].max() > 0
         with connect("sim", store=tmp_path / "m.db", **given) as feed:  # type: ignore[arg-type]
             feed.subscribe("BTC-USD", ["1s", "1m"], channels=("trade",))
-            feed.wait("BTC-USD", timeout=60, whole=True)
+            feed.wait("BTC-USD", timeout=300, whole=True)
             simulator.drop()
-            poll_for(lambda: any(e.kind == "reconnected" for e in feed.events()), 60)
-            poll_for(lambda: any(e.kind == "filled" for e in feed.events()), 60)
-            feed.wait("BTC-USD", timeout=60, whole=True)
+            poll_for(lambda: any(e.kind == "reconnected" for e in feed.events()), 300)
+            poll_for(lambda: any(e.kind == "filled" for e in feed.events()), 300)
+            feed.wait("BTC-USD", timeout=300, whole=True)
             assert feed.bars("BTC-USD", "1m")["complete"].iloc[-1]
-    with open_store(tmp_path / "m.db", mode="ro") as store:
-        states = set(store.coverage("BTC-USD", intervals=True)["state"])
-    assert "backfilled" in states
+        with open_store(tmp_path / "m.db", mode="ro") as store:
+            stored = store.rows("trade", "BTC-USD")
+            table = store.coverage("BTC-USD", intervals=True)
+        fetched = table[(table["kind"] == "trade") & table["learned"].str.startswith("fetch")]
+        assert len(fetched), "the hole at least"
+        for one in fetched.itertuples():
+            low, high = one.start.value, one.end.value
+            truth = simulator.trades("BTC-USD", low - MS, high + MS)
+            assert ids(stored, low, high) == ids(truth, low, high)
+        # In a short hole there may have been no trade.
+        assert set(fetched["state"]) <= {"backfilled", "no-trade"}
