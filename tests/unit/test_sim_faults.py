@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,31 @@ def test_nothing_on_costs_nothing_and_counts_nothing() -> None:
     assert plan.ledger() == {}
     assert plan.due(1) is None
     assert plan.release(1) == []
+
+
+def test_a_frame_that_comes_as_the_last_fault_goes_is_not_counted() -> None:
+    sent: list[Sequence[Action]] = []
+
+    class Meanwhile(ManualClock):
+        """Let a frame come while the plan is busy with what asked for the time."""
+
+        thread: threading.Thread | None = None
+
+        def monotonic(self) -> float:
+            thread, self.thread = self.thread, None
+            if thread is not None:
+                thread.start()
+                thread.join(0.05)
+            return super().monotonic()
+
+    clock = Meanwhile()
+    plan = FaultPlan(["duplicate:after=1000"], clock=clock)
+    came = threading.Thread(target=lambda: sent.append(plan.on_frame(1, frame(trade(1)))))
+    clock.thread = came
+    assert plan.off("duplicate") == 1
+    came.join()
+    assert sent == [(Send(frame(trade(1))),)]
+    assert plan.ledger() == {}
 
 
 # -- the line ----------------------------------------------------------------------------

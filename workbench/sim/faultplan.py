@@ -214,6 +214,9 @@ class FaultPlan:
         if not self._switches and not self._over:
             return (Send(frame),)
         with self._lock:
+            # The last fault may have been switched off while we waited for the lock.
+            if not self._switches and not self._over:
+                return (Send(frame),)
             tally(self._ledger, "offered", frame)
             if connection in self._over:
                 tally(self._ledger, "suppressed", frame)
