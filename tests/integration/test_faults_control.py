@@ -151,6 +151,27 @@ def test_faults_from_the_start_and_faults_of_ones_own() -> None:
         assert refused(running, "", "GET")[0] == 409
 
 
+class Ends(NoFaults):
+    """Note how many connections were open when faults were told of an end."""
+
+    def __init__(self) -> None:
+        self.count: Callable[[], int] = lambda: -1
+        self.open: list[int] = []
+
+    def on_end(self, connection: int) -> None:
+        self.open.append(self.count())
+
+
+def test_a_connection_counts_until_its_faults_know_of_its_end(poll_for: Poll) -> None:
+    ends = Ends()
+    with simulator(symbols=("SPY",), faults=ends) as running:
+        ends.count = running.connections
+        with connect(f"{running.url}/stocks") as socket:
+            enter(socket)
+        poll_for(lambda: running.connections() == 0)
+        assert ends.open == [1]
+
+
 def test_plan_of_the_callers_is_the_simulators() -> None:
     plan = FaultPlan()
     with simulator(symbols=("SPY",), faults=plan) as running:

@@ -95,6 +95,7 @@ class Simulator:
         history = self._broadcast.history
         self._api = Api(history, status, keys, rate, self._limits.per_minute)
         self._numbers = itertools.count(1)
+        self._open = 0
         self._server: Server | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -166,8 +167,8 @@ class Simulator:
         raise ConfigError("this simulator was made with faults of its own, not a FaultPlan")
 
     def connections(self) -> int:
-        """Return how many websocket connections are open."""
-        return len(self._broadcast.connections)
+        """Return how many websocket connections are open, or still ending."""
+        return self._open
 
     def drop(self) -> None:
         """Cut all websocket connections without a word; call it in the simulator's loop."""
@@ -261,6 +262,7 @@ class Simulator:
         )
         connections = self._broadcast.connections
         connections[connection] = None
+        self._open += 1
         writer = asyncio.create_task(connection.write())
         try:
             connection.push([session.greet()])
@@ -272,7 +274,9 @@ class Simulator:
             self._broadcast.refresh()
             if not connection.ending:
                 writer.cancel()
+            # Until here a frame of its own may still be on its way through the faults.
             await asyncio.gather(writer, return_exceptions=True)
+            self._open -= 1
 
     async def _listen_to(self, socket: ServerConnection, connection: Connection) -> None:
         session = connection.session
