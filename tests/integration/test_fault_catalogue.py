@@ -7,8 +7,10 @@ import contextlib
 import itertools
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from urllib3.exceptions import HTTPError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.clock import Clock, SystemClock
+from workbench.clock import SystemClock
 from workbench.config import settings
 from workbench.errors import AuthError
 from workbench.flow.feed import Feed
-from workbench.net.reconnect import CRYPTO
+from workbench.flow.health import Event
+from workbench.net.reconnect import CRYPTO, Reconnect
 from workbench.net.stream import ConnectionEvent, Stream
 from workbench.sim.faultlist import parse
+from workbench.sim.faultswitch import RECOVERED
 from workbench.sim.protocol import Entitlement
 from workbench.sim.run import RunningSimulator, simulator
 from workbench.sources.massive import MassiveSource
@@ -35,6 +39,10 @@ from workbench.symbols import SymbolTable
 Poll = Callable[..., None]
 KEYS = {"k": Entitlement(connections=0), "one": Entitlement(connections=1)}
 KEYS |= {"poor": Entitlement(connections=0, channels=frozenset({"T"}))}
+#: Seconds that nothing here may take, however slow the machine is and however long it stops.
+LONG = 600.0
+#: Of a simulator that ends no connection only because the machine stood still for a while.
+LENIENT: dict[str, Any] = {"auth_timeout": LONG, "ping_seconds": LONG}
 
 
 class Hasty(SystemClock):
@@ -47,8 +55,9 @@ class Hasty(SystemClock):
 @pytest.fixture(scope="module")
 def sim() -> Iterator[RunningSimulator]:
     with simulator(
-        symbols=("SPY", "AAPL"), keys=KEYS, rate=60.0, bar_wait=0.1, late=0.0, tick_seconds=0.01
-    ) as running:
+        symbols=("SPY", "AAPL"), keys=KEYS, rate=60.0, bar_wait=0.1, late=0.0, tick_seconds=0.01,
+        **LENIENT,
+    ) as running:  # fmt: skip
         yield running
 
 
@@ -56,7 +65,7 @@ def sim() -> Iterator[RunningSimulator]:
 def _started_before_threads_are_counted(sim: RunningSimulator) -> None:
     """Start the shared simulator outside any one test, and compile what its feeds need."""
     with feed_of(sim.url, channels=("trade", "quote", "bar:1s")) as feed:
-        feed.wait("SPY", timeout=120)
+        feed.wait("SPY", timeout=LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +81,38 @@ def feed_of(
     url: str, key: str = "k", channels: Sequence[str] = ("trade",), **given: Any
 ) -> Iterator[Feed]:
     """Hold a feed of SPY that reconnects without delay; of silence it is patient."""
+    with idle_feed(url, key, **given) as feed:
+        feed.subscribe("SPY", ["1s", "1m"], channels=channels, timeout=LONG)
+        yield feed
+
+
+@contextlib.contextmanager
+def idle_feed(
+    url: str, key: str = "k", clock: SystemClock | None = None, **given: Any
+) -> Iterator[Feed]:
+    """Hold such a feed of nothing yet."""
 
     def source(market: str, table: SymbolTable) -> Source:
         return MassiveSource(market, base=url, key=key, table=table)
 
-    given = {"silence_seconds": 100.0, "silence_check_seconds": 0.05, **given}
-    config = settings(api_key=key, reconnect="crypto", **given)
-    with Feed(source, config=config, clock=Hasty(), rng=random.Random(1)) as feed:
-        feed.subscribe("SPY", ["1s", "1m"], channels=channels)
+    patient = {"silence_seconds": LONG, "silence_check_seconds": 0.05, "heartbeat_seconds": LONG}
+    config = settings(api_key=key, reconnect="crypto", **{**patient, **given})
+    with Feed(source, config=config, clock=clock or Hasty(), rng=random.Random(1)) as feed:
         yield feed
 
 
-def kinds(feed: Feed) -> Counter[str]:
-    return Counter(event.kind for event in feed.events(1000))
+def mark(feed: Feed) -> Event | None:
+    """Return the newest event: what comes after it can be told from what was before."""
+    return next(iter(feed.events(1)), None)
+
+
+def events(feed: Feed, since: Event | None = None) -> list[Event]:
+    """Return what happened since a mark, newest first; since the beginning without one."""
+    return list(itertools.takewhile(lambda event: event is not since, feed.events(1000)))
+
+
+def kinds(feed: Feed, since: Event | None = None) -> Counter[str]:
+    return Counter(event.kind for event in events(feed, since))
 
 
 def accepted(feed: Feed) -> int:
@@ -92,9 +120,11 @@ def accepted(feed: Feed) -> int:
 
 
 def lives(feed: Feed, poll_for: Poll) -> None:
-    """Wait until trades come in, and check that nothing broke on the way."""
-    before = accepted(feed)
+    """Wait until trades come in that happen from now on, and check that nothing broke."""
+    before, now = accepted(feed), time.time_ns()
     poll_for(lambda: accepted(feed) > before + 3, what="for trades")
+    # All that the simulator was about to send before has come then too.
+    poll_for(lambda: feed.trades("SPY", last=1).index[-1].value > now, what="for new trades")
     poll_for(lambda: feed.health.state == "connected")
     assert feed.health.conserved()
     assert feed.health.errors.total() == 0
@@ -125,18 +155,20 @@ LOSSES = [
 def test_feed_comes_back_after_every_loss(
     sim: RunningSimulator, poll_for: Poll, fault: str
 ) -> None:
-    quiet = {"silence_seconds": 1.0} if fault.startswith("half-open") else {}
+    quiet: dict[str, Any] = {"silence_seconds": 1.0} if fault.startswith("half-open") else {}
     with feed_of(sim.url, **quiet) as feed:
         lives(feed, poll_for)
-        struck = len(sim.faults.log)
+        struck, before = len(sim.faults.log), mark(feed)
         switch_on(sim, fault)
         wanted = 2 if "count=2" in fault else 1
         poll_for(lambda: len(sim.faults.log) == struck + wanted)
-        poll_for(lambda: kinds(feed)["reconnected"] >= wanted, what="for the feed to come back")
+        poll_for(
+            lambda: kinds(feed, before)["reconnected"] >= wanted, what="for the feed to come back"
+        )
         lives(feed, poll_for)
-        assert kinds(feed)["disconnected"] >= wanted
+        assert kinds(feed, before)["disconnected"] >= wanted
         if fault.startswith("half-open"):
-            assert kinds(feed)["stale"] >= 1
+            assert kinds(feed, before)["stale"] >= 1
 
 
 def switch_on(sim: RunningSimulator, text: str, **more: Any) -> int:
@@ -159,12 +191,12 @@ def test_feed_stays_through_what_is_only_odd(
     sim: RunningSimulator, poll_for: Poll, fault: str
 ) -> None:
     with feed_of(sim.url) as feed:
-        before = sim.faults.counts().get(fault.partition(":")[0], 0)
+        before, start = sim.faults.counts().get(fault.partition(":")[0], 0), mark(feed)
         switch_on(sim, fault)
         wanted = 2 if "count=2" in fault else 3
         poll_for(lambda: sim.faults.counts().get(fault.partition(":")[0], 0) == before + wanted)
         lives(feed, poll_for)
-        assert kinds(feed)["disconnected"] == 0
+        assert kinds(feed, start)["disconnected"] == 0
         refused = feed.quarantine.counts
         assert dict(refused) == ({"malformed": 3} if "utf8" in fault else {})
 
@@ -172,17 +204,19 @@ def test_feed_stays_through_what_is_only_odd(
 class Watched:
     """A stream and its events."""
 
-    def __init__(self, url: str, handshake: float) -> None:
+    def __init__(self, url: str, handshake: float, policy: Reconnect = CRYPTO) -> None:
         self.events: list[ConnectionEvent] = []
         self.trades = 0
         self.stream = Stream(
             MassiveSource("stocks", base=url, key="k"),
             self.deliver,
             on_event=self.events.append,
-            policy=CRYPTO,
+            policy=policy,
             clock=Hasty(),
             rng=random.Random(1),
             handshake=handshake,
+            heartbeat=LONG,
+            silence=LONG,
         )
         self.stream.want([Topic("SPY", "trade")])
 
@@ -195,7 +229,7 @@ class Watched:
         async def main() -> None:
             task = asyncio.create_task(self.stream.run())
             try:
-                async with asyncio.timeout(90):
+                async with asyncio.timeout(LONG):
                     while not enough():
                         await asyncio.sleep(0.005)
             finally:
@@ -223,16 +257,24 @@ class Watched:
 )
 def test_every_step_of_the_way_in_may_fail(sim: RunningSimulator, fault: str, reason: str) -> None:
     # Where nothing comes at all, only patience that ends shows it: then a step that was good,
-    # but slow, may count as one more that failed.
+    # but slow, may count as one more that failed, and a fault may strike where nobody waits.
     waits = "silent" in fault or "garbage" in fault
-    switch_on(sim, f"{fault},count=2")
-    watched = Watched(sim.url, 0.3 if waits else 60.0)
-    watched.run_until(lambda: watched.trades > 0)
-    told = [event for event in watched.lost() if reason in event.detail]
-    slow = [event for event in watched.lost() if event not in told]
-    assert len(told) >= 2
+    number = switch_on(sim, fault) if waits else switch_on(sim, fault, count=2)
+    watched = Watched(sim.url, 0.5 if waits else LONG)
+
+    def told() -> list[ConnectionEvent]:
+        return [event for event in watched.lost() if reason in event.detail]
+
+    def enough() -> bool:
+        if waits and len(told()) >= 2:
+            sim.faults.off(number)
+        return watched.trades > 0
+
+    watched.run_until(enough)
+    slow = [event for event in watched.lost() if event not in told()]
+    assert len(told()) >= 2
     if not waits:
-        assert (len(told), slow) == (2, [])
+        assert (len(told()), slow) == (2, [])
     assert all("within" in event.detail or "in time" in event.detail for event in slow)
     if "retry_after" in fault:
         assert all((event.delay or 0) >= 90 for event in watched.lost())
@@ -241,15 +283,21 @@ def test_every_step_of_the_way_in_may_fail(sim: RunningSimulator, fault: str, re
 def test_a_refused_key_is_not_tried_again(sim: RunningSimulator, poll_for: Poll) -> None:
     before = len(sim.faults.log)
     sim.faults.on("login")
-    with pytest.raises(AuthError, match="authentication failed"), feed_of(sim.url):
-        pass
-    assert len(sim.faults.log) == before + 1
+    with idle_feed(sim.url) as feed:
+        with pytest.raises(AuthError, match="authentication failed"):
+            feed.subscribe("SPY", ["1s"], timeout=LONG)
+        # An attempt that was given up before an answer came was one more, and is told.
+        lost = [event.text for event in events(feed) if event.kind == "disconnected"]
+        assert kinds(feed)["connecting"] == 1 + len(lost)
+        assert not any("authentication failed" in text for text in lost)
+        assert 1 <= len(sim.faults.log) - before <= 1 + len(lost)
     poll_for(lambda: sim.connections() == 0)
 
 
 def test_accept_and_kick_makes_attempts_rarer(sim: RunningSimulator) -> None:
     switch_on(sim, "kick:status=force_disconnect,count=6")
-    watched = Watched(sim.url, 60.0)
+    # However slow the machine is, none of these connections has lived long enough to count.
+    watched = Watched(sim.url, LONG, replace(CRYPTO, settled=LONG))
     watched.run_until(lambda: watched.trades > 0)
     delays = [event.delay or 0.0 for event in watched.lost()]
     assert len(delays) == 6
@@ -259,35 +307,41 @@ def test_accept_and_kick_makes_attempts_rarer(sim: RunningSimulator) -> None:
 def test_one_channel_refused_does_not_cost_the_other(sim: RunningSimulator, poll_for: Poll) -> None:
     with feed_of(sim.url, "poor", ("trade", "quote")) as feed:
         lives(feed, poll_for)
-        texts = [event.text for event in feed.events(50) if event.kind == "refused"]
-        assert any("SPY quote: not authorized" in text for text in texts)
-        assert kinds(feed)["disconnected"] == 0
+        refused = [event for event in events(feed) if event.kind == "refused"]
+        assert any("SPY quote: not authorized" in event.text for event in refused)
+        assert kinds(feed, refused[-1])["disconnected"] == 0
 
 
 def test_the_older_connection_of_a_key_gives_way_and_comes_back(
     sim: RunningSimulator, poll_for: Poll
 ) -> None:
+    def displaced() -> bool:
+        texts = [event.text for event in events(feed, before) if event.kind == "disconnected"]
+        return any("another connection with the same key" in text for text in texts)
+
     with feed_of(sim.url, "one") as feed:
         lives(feed, poll_for)
-        with connect(f"{sim.url}/stocks") as rival:
-            enter(rival, "one")
-            poll_for(lambda: kinds(feed)["disconnected"] >= 1)
-        texts = [event.text for event in feed.events(50) if event.kind == "disconnected"]
-        assert "another connection with the same key" in texts[-1]
-        poll_for(lambda: kinds(feed)["reconnected"] >= 1)
+        before = mark(feed)
+        with line(sim) as rival:
+            # No more than this: the feed comes back at once, and then the rival gives way.
+            log_in(rival, "one")
+            poll_for(displaced)
+        poll_for(lambda: kinds(feed, before)["reconnected"] >= 1)
         lives(feed, poll_for)
 
 
 def test_a_server_that_was_gone_is_found_again(poll_for: Poll, kept_port: int) -> None:
     with (
-        simulator(symbols=("SPY",), rate=60.0, port=kept_port) as first,
+        simulator(symbols=("SPY",), rate=60.0, port=kept_port, late=0.0, **LENIENT) as first,
         feed_of(first.url) as feed,
     ):
         lives(feed, poll_for)
+        before = mark(feed)
         first.close()
-        poll_for(lambda: kinds(feed)["disconnected"] >= 3)
-        with simulator(symbols=("SPY",), rate=60.0, port=kept_port):
-            poll_for(lambda: kinds(feed)["reconnected"] == 1)
+        poll_for(lambda: kinds(feed, before)["disconnected"] >= 3)
+        assert kinds(feed, before)["reconnected"] == 0
+        with simulator(symbols=("SPY",), rate=60.0, port=kept_port, late=0.0, **LENIENT):
+            poll_for(lambda: kinds(feed, before)["reconnected"] >= 1)
             lives(feed, poll_for)
 
 
@@ -316,7 +370,7 @@ def test_what_cannot_be_read_is_counted_and_the_feed_goes_on(
     sim: RunningSimulator, poll_for: Poll, fault: str, refusals: int
 ) -> None:
     with feed_of(sim.url) as feed:
-        before = len(sim.faults.log)
+        before, start = len(sim.faults.log), mark(feed)
         number = switch_on(sim, fault, every=3)
         poll_for(lambda: len(sim.faults.log) >= before + 12)
         sim.faults.off(number)
@@ -327,7 +381,8 @@ def test_what_cannot_be_read_is_counted_and_the_feed_goes_on(
         if refusals:
             assert len(feed.quarantine.table(5)) == 5
         lives(feed, poll_for)
-        assert kinds(feed)["disconnected"] == 0
+        assert len(feed.quarantine) == wanted
+        assert kinds(feed, start)["disconnected"] == 0
 
 
 @pytest.mark.parametrize("field", ["price", "size", "time", "symbol"])
@@ -345,6 +400,7 @@ def test_wrong_values_are_refused_one_by_one(
         assert abs(offered - 2 * struck) <= 2
         poll_for(lambda: len(feed.quarantine) == struck)
         lives(feed, poll_for)
+        assert len(feed.quarantine) == struck
 
 
 @pytest.mark.parametrize(
@@ -386,10 +442,12 @@ def test_crossed_quotes_are_kept_without_a_spread(sim: RunningSimulator, poll_fo
         sim.faults.on("crossed")
         before = sim.faults.ledger().get("altered", 0)
         poll_for(lambda: sim.faults.ledger().get("altered", 0) > before + 20)
-        poll_for(lambda: feed.quotes("SPY")["spread"].isna().any())
-        crossed = feed.quotes("SPY")
-        assert (crossed["bid"] > crossed["ask"]).any()
         lives(feed, poll_for)
+        # All that the feed has is crossed, but for what came before the fault was on.
+        quotes = feed.quotes("SPY", last=None)
+        crossed = quotes["bid"] > quotes["ask"]
+        assert crossed.sum() > 20
+        assert (quotes["spread"].isna() == crossed).all()
 
 
 # -- order -------------------------------------------------------------------------------
@@ -425,27 +483,62 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def played(tape: Path, poll_for: Poll, clock: Clock, *faults: str) -> tuple[Any, RunningSimulator]:
-    """Return the bars a feed makes of the recording, and the simulator it came from."""
+class Paced(SystemClock):
+    """A market's clock that waits for its reader: time passes in sleeps, and then alone."""
+
+    def __init__(self) -> None:
+        self._now = super().now()
+        self.behind: Callable[[], int] = lambda: 0
+
+    def now(self) -> int:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        while self.behind() > 100:
+            await super().sleep(0.001)
+        self._now += round(seconds * 1e9)
+
+
+class Still(Hasty):
+    """A reader's clock that stands still: what closes bars is the time that trades tell."""
+
+    def __init__(self) -> None:
+        self._now = super().now()
+
+    def now(self) -> int:
+        return self._now
+
+
+def played(tape: Path, poll_for: Poll, *faults: str) -> tuple[Any, RunningSimulator]:
+    """Return the bars a feed makes of the recording, and the simulator it came from.
+
+    However slow the machine is, no more than 12 s of the market pass while a trade is held back
+    for 0.1 s, and the feed is never more than 100 trades, which are about 10 s, behind.
+    """
+    clock = Paced()
     with (
         simulator(
-            trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults, clock=clock
+            trades=(tape,), speed=120.0, tick_seconds=0.005, faults=faults, clock=clock, **LENIENT
         ) as sim,
-        feed_of(sim.url, lateness_seconds=30.0) as feed,
+        idle_feed(sim.url, clock=Still(), lateness_seconds=30.0) as feed,
     ):
+        clock.behind = lambda: sim.sent().get("T.SPY", 0) - accepted(feed)
+        feed.subscribe("SPY", ["1s", "1m"], channels=("trade",), timeout=LONG)
         poll_for(lambda: accepted(feed) == 10 * SECONDS, what="for all trades")
+        columns = ["open", "high", "low", "close", "volume", "vwap", "count"]
+        bars = {tf: feed.bars("SPY", tf)[columns] for tf in ("1s", "1m")}
         assert feed.health.conserved()
         assert feed.health.numbers()["trades_overdue"] == 0
-        columns = ["open", "high", "low", "close", "volume", "vwap", "count"]
-        return {tf: feed.bars("SPY", tf)[columns] for tf in ("1s", "1m")}, sim
+        return bars, sim
 
 
 def test_late_repeated_and_shuffled_trades_end_in_the_bars_of_the_clean_stream(
-    tape: Path, poll_for: Poll, steady_clock: Callable[[], Clock]
+    tape: Path, poll_for: Poll
 ) -> None:
-    truth, _ = played(tape, poll_for, steady_clock())
+    truth, _ = played(tape, poll_for)
     faults = ["late:seconds=0.1,rate=0.2", "reorder:window=20", "duplicate:how=later,rate=0.3"]
-    bars, sim = played(tape, poll_for, steady_clock(), *faults)
+    bars, sim = played(tape, poll_for, *faults)
     assert all(sim.faults.counts()[name] > 20 for name in ("late", "reorder", "duplicate"))
     for tf, wanted in truth.items():
         assert len(wanted) > (200 if tf == "1s" else 3)
@@ -455,21 +548,36 @@ def test_late_repeated_and_shuffled_trades_end_in_the_bars_of_the_clean_stream(
 # -- what a plain client gets ------------------------------------------------------------
 
 
-def enter(socket: ClientConnection, key: str = "k", topics: str = "T.SPY") -> None:
-    socket.recv(timeout=60)
-    for action, value in (("auth", key), ("subscribe", topics)):
-        socket.send(json.dumps({"action": action, "params": value}))
-        socket.recv(timeout=60)
+def line(sim: RunningSimulator) -> ClientConnection:
+    """Return a connection that is patient, as no test here is about patience."""
+    return connect(
+        f"{sim.url}/stocks", open_timeout=LONG, close_timeout=0.1, ping_interval=None, proxy=None
+    )
+
+
+def log_in(socket: ClientConnection, key: str = "k") -> None:
+    socket.recv(timeout=LONG)
+    say(socket, "auth", key)
+
+
+def enter(socket: ClientConnection) -> None:
+    log_in(socket)
+    say(socket, "subscribe", "T.SPY")
+
+
+def say(socket: ClientConnection, action: str, value: str) -> None:
+    socket.send(json.dumps({"action": action, "params": value}))
+    socket.recv(timeout=LONG)
 
 
 def test_ledger_tells_what_a_client_is_missing(poll_for: Poll) -> None:
     """Nothing but the fault changes: got = offered + repeated - suppressed - spoiled."""
-    with simulator(symbols=("SPY",), rate=200.0, late=0.0, tick_seconds=0.01) as sim:
+    with simulator(symbols=("SPY",), rate=200.0, late=0.0, tick_seconds=0.01, **LENIENT) as sim:
         for text in ("truncate:rate=0.1", "reorder", "late:seconds=0.1,rate=0.1",
                      "duplicate:rate=0.1", "garble:rate=0.1"):  # fmt: skip
             switch_on(sim, text)
         got: Counter[str] = Counter()
-        with connect(f"{sim.url}/stocks") as socket:
+        with line(sim) as socket:
             enter(socket)
             while sim.faults.ledger().get("offered_trades", 0) < 500:
                 take(socket, got)
@@ -493,15 +601,17 @@ def test_ledger_tells_what_a_client_is_missing(poll_for: Poll) -> None:
 
 
 def take(socket: ClientConnection, got: Counter[str]) -> None:
-    data = socket.recv(timeout=60, decode=False)
+    data = socket.recv(timeout=LONG, decode=False)
     with contextlib.suppress(ValueError):
         got.update(event["i"] for event in json.loads(data) if event["ev"] == "T")
 
 
 def test_nothing_answers_on_a_half_open_line(sim: RunningSimulator, poll_for: Poll) -> None:
-    with connect(f"{sim.url}/stocks", ping_interval=None, close_timeout=0.1) as socket:
+    with line(sim) as socket:
         enter(socket)
-        assert socket.ping().wait(60)
+        pong = socket.ping()
+        while not pong.is_set():  # it waits behind frames that nobody takes
+            socket.recv(timeout=LONG)
         sim.faults.on("half-open", count=1)
         poll_for(lambda: not sim.faults.switches())  # it has struck
         with contextlib.suppress(TimeoutError):
@@ -530,7 +640,7 @@ def stream(sim: RunningSimulator, enough: Callable[[list[Any]], bool]) -> list[A
             if enough(events):
                 await client.close()
 
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(LONG):
             await client.connect(got)
 
     asyncio.run(run())
@@ -538,13 +648,17 @@ def stream(sim: RunningSimulator, enough: Callable[[list[Any]], bool]) -> list[A
 
 
 def test_official_client_meets_the_faults_too(sim: RunningSimulator) -> None:
+    def repeated(events: list[Any]) -> bool:
+        return max(Counter(event.id for event in events).values()) >= 2
+
     sim.faults.on("drop", count=1, after=5)
-    assert len(stream(sim, lambda events: len(events) > 30)) > 30
+    frames = itertools.count(1)
+    assert stream(sim, lambda events: next(frames) > 20)  # the first connection brings five
+    assert sim.faults.switches() == []
     sim.faults.on("drop", code=1000, count=1, after=5)
     assert len(stream(sim, lambda events: len(events) > 1000)) < 1000  # it takes 1000 for the end
     sim.faults.on("duplicate")
-    events = stream(sim, lambda events: len(events) > 30)
-    assert max(Counter(event.id for event in events).values()) >= 2
+    assert repeated(stream(sim, repeated))
     sim.faults.clear()
     sim.faults.on("garble", count=1, after=3)
     with pytest.raises(ValueError, match="Expecting"):
@@ -556,7 +670,7 @@ def test_official_client_meets_the_faults_too(sim: RunningSimulator) -> None:
 
 @pytest.fixture
 def rest(sim: RunningSimulator) -> Iterator[RESTClient]:
-    client = RESTClient(api_key="k", base=sim.rest_url, read_timeout=120.0)
+    client = RESTClient(api_key="k", base=sim.rest_url, read_timeout=LONG, connect_timeout=LONG)
     yield client
     client.client.clear()
 
@@ -610,11 +724,11 @@ def test_corrections_stand_at_the_trades_in_rest(sim: RunningSimulator, rest: RE
     switch_on(sim, "rest-correction:share=0.3,code=8")
     end = sim.position
     marks = [
-        [(row.id, row.correction) for row in itertools.islice(found, 100)]
-        for found in (rest.list_trades("SPY", limit=50, timestamp_lt=end) for _ in range(2))
+        [(row.id, row.correction) for row in itertools.islice(found, 1000)]
+        for found in (rest.list_trades("SPY", limit=500, timestamp_lt=end) for _ in range(2))
     ]
     assert marks[0] == marks[1]
-    assert 10 < sum(code == 8 for _, code in marks[0]) < 60
+    assert 100 < sum(code == 8 for _, code in marks[0]) < 600
     assert {code for _, code in marks[0]} == {8, None}
 
 
@@ -624,13 +738,18 @@ def test_corrections_stand_at_the_trades_in_rest(sim: RunningSimulator, rest: RE
 def test_feed_outlives_all_faults_at_random(sim: RunningSimulator, poll_for: Poll) -> None:
     channels = ("trade", "quote", "bar:1s")
     with feed_of(sim.url, channels=channels, silence_seconds=1.0) as feed:
-        before = len(sim.faults.log)
+        before, start = len(sim.faults.log), mark(feed)
         switch_on(sim, "random:rate=0.15,seed=11")
-        poll_for(lambda: len(sim.faults.log) >= before + 40)
+
+        def been_through() -> bool:
+            # Faults strike lines too that the feed has given up, and those harm nobody.
+            struck = {strike.detail for strike in sim.faults.log[before:]}
+            harmed = len(feed.quarantine) > 0 and kinds(feed, start)["reconnected"] > 0
+            return harmed and struck == set(RECOVERED) and len(sim.faults.log) >= before + 40
+
+        poll_for(been_through, timeout=LONG, what="for all faults")
         sim.faults.clear()
         lives(feed, poll_for)
-        assert len(feed.quarantine) > 0
-        assert kinds(feed)["reconnected"] > 0
         times = feed.bars("SPY", "1s").index
         assert times.is_monotonic_increasing
         assert times.is_unique
