@@ -55,7 +55,7 @@ def poll_for() -> Callable[..., None]:
     Patience costs nothing where all is well: machines that test may be slow, and stop at times.
     """
 
-    def wait(predicate: Callable[[], object], timeout: float = 90.0, what: str = "") -> None:
+    def wait(predicate: Callable[[], object], timeout: float = 300.0, what: str = "") -> None:
         end = time.monotonic() + timeout
         while not predicate():
             if time.monotonic() > end:
