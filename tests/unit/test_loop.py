@@ -15,33 +15,37 @@ import pytest
 from workbench.errors import FeedClosedError
 from workbench.flow.loop import LoopThread
 
+#: Seconds; a machine may stand still just where something waits for an answer.
+PATIENCE = 300.0
+
 
 def test_calls_run_in_the_thread_and_bring_back_what_they_raise() -> None:
     loop = LoopThread("a-name")
     try:
-        assert loop.call(lambda: threading.current_thread().name) == "a-name"
-        assert loop.call(lambda: loop.call(lambda: loop.inside())), "a call within a call"
+        assert loop.call(lambda: threading.current_thread().name, PATIENCE) == "a-name"
+        within = loop.call(lambda: loop.call(lambda: loop.inside()), PATIENCE)
+        assert within, "a call within a call"
         assert not loop.inside()
         with pytest.raises(ZeroDivisionError):
-            loop.call(lambda: 1 / 0)
-        assert loop.call(lambda: 5) == 5
+            loop.call(lambda: 1 / 0, PATIENCE)
+        assert loop.call(lambda: 5, PATIENCE) == 5
     finally:
-        loop.close()
+        loop.close(PATIENCE)
 
 
 def test_it_works_inside_a_running_loop() -> None:
     async def cell() -> int:
         loop = LoopThread("cell")
         try:
-            return loop.call(lambda: 42)
+            return loop.call(lambda: 42, PATIENCE)
         finally:
-            loop.close()
+            loop.close(PATIENCE)
 
     assert asyncio.run(cell()) == 42
 
 
 def test_closing_ends_what_is_running() -> None:
-    loop = LoopThread("closing")
+    loop = LoopThread("ending")
     ended = threading.Event()
 
     async def forever() -> None:
@@ -51,15 +55,15 @@ def test_closing_ends_what_is_running() -> None:
             ended.set()
 
     future = loop.submit(forever())
-    loop.call(lambda: None)
-    loop.close()
-    loop.close()
+    loop.call(lambda: None, PATIENCE)
+    loop.close(PATIENCE)
+    loop.close(PATIENCE)
     assert ended.is_set()
     assert future.cancelled()
     assert not loop.running
     with pytest.raises(FeedClosedError):
         loop.call(lambda: None)
-    assert not any(thread.name == "closing" for thread in threading.enumerate())
+    assert not any(thread.name == "ending" for thread in threading.enumerate())
 
 
 def test_who_comes_while_it_closes_is_told_so_at_once(poll_for: Callable[..., None]) -> None:
@@ -69,28 +73,31 @@ def test_who_comes_while_it_closes_is_told_so_at_once(poll_for: Callable[..., No
 
     def work() -> None:
         busy.set()
-        go.wait(60)
+        go.wait(PATIENCE)
 
     def wait_in_line() -> None:
         try:
-            loop.call(lambda: told.append("ran"))
+            loop.call(lambda: told.append("ran"), PATIENCE)
         except FeedClosedError:
             told.append("closed")
 
-    threads = [threading.Thread(target=loop.call, args=(work, 60))]
+    threads = [threading.Thread(target=loop.call, args=(work, PATIENCE))]
     threads[0].start()
-    assert busy.wait(60)
-    threads += [threading.Thread(target=target) for target in (wait_in_line, loop.close)]
+    assert busy.wait(PATIENCE)
+    threads += [
+        threading.Thread(target=wait_in_line),
+        threading.Thread(target=loop.close, args=(PATIENCE,)),
+    ]
     for thread in threads[1:]:
         thread.start()
-    poll_for(lambda: not loop.running, 60)
+    poll_for(lambda: not loop.running, PATIENCE)
     try:
         with pytest.raises(FeedClosedError):
             loop.call(lambda: told.append("too late"))
     finally:
         go.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert told in (["ran"], ["closed"])
 
 

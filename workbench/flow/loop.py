@@ -105,8 +105,14 @@ class LoopThread:
             return False
         return True
 
-    def close(self) -> None:
-        """Stop the loop and wait for the thread."""
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Stop the loop and wait for the thread.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait at most, for what runs in the thread may hang; None waits for ever.
+        """
         if self.inside():
             return
         with self._gate:
@@ -114,7 +120,7 @@ class LoopThread:
             if self.running:
                 self._closing = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout)
 
 
 def _awaited(future: concurrent.futures.Future[T], timeout: float | None) -> T:
