@@ -21,6 +21,8 @@ from workbench.sources.source import Frame, Source, Status, Topic
 from workbench.symbols import SymbolTable
 from workbench.tape import TapeReader, TapeWriter
 
+#: Seconds; a machine may stand still at any step.
+PATIENCE = 500.0
 BTC, SPY = Topic("BTC-USD", "trade"), Topic("SPY", "trade")
 
 
@@ -66,10 +68,11 @@ class Bench:
             self.events.append,
             lambda part, error: self.errors.append((part, error)),
             tape=tape,
-            settings=settings(reconnect="fixed"),
+            settings=settings(reconnect="fixed", silence_seconds=PATIENCE),
             clock=SystemClock(),
             rng=random.Random(1),
             connect=self.connect,
+            handshake=PATIENCE,
         )
 
     async def connect(self, url: str, **options: Any) -> Socket:
@@ -87,7 +90,7 @@ def run(play: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> B
     async def main() -> Bench:
         bench = Bench(**options)
         try:
-            await asyncio.wait_for(play(bench), 60)
+            await asyncio.wait_for(play(bench), PATIENCE)
         finally:
             await bench.uplink.close()
         return bench
@@ -96,7 +99,7 @@ def run(play: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> B
 
 
 async def until(predicate: Callable[[], bool]) -> None:
-    for _ in range(6000):
+    for _ in range(50_000):
         if predicate():
             return
         await asyncio.sleep(0.01)

@@ -49,6 +49,8 @@ class Uplink:
         Told a source and all its topics that are sent from now on.
     expected : callable or None
         ``expected(market)``: whether frames are due, so that silence is a fault; None is always.
+    handshake : float
+        Seconds allowed for each step of a login.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Uplink:
         connect: Callable[..., Any] | None = None,
         on_subscribed: Callable[[Source, Iterable[Topic]], None] | None = None,
         expected: Callable[[str], bool] | None = None,
+        handshake: float = 10.0,
     ) -> None:
         self.failures: dict[str, WorkbenchError] = {}
         self._make_source = make_source
@@ -78,6 +81,7 @@ class Uplink:
         self._connect = connect
         self._on_subscribed = on_subscribed
         self._expected = expected
+        self._handshake = handshake
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: dict[str, asyncio.Event] = {}
@@ -130,6 +134,7 @@ class Uplink:
             heartbeat=self._settings.heartbeat_seconds,
             silence=self._settings.silence_seconds,
             silence_check=self._settings.silence_check_seconds,
+            handshake=self._handshake,
             **options,
         )
         self._streams[market] = stream
