@@ -28,10 +28,12 @@ _LASTING = (
 
 
 def pytest_sessionstart() -> None:
-    """Let processes that tests start be interrupted.
+    """Let processes that tests start be interrupted, and reach servers on this machine.
 
-    What a shell starts in the background ignores SIGINT, and so do all its children.
+    What a shell starts in the background ignores SIGINT, and so do all its children. A proxy that
+    the machine is set up for would be asked for addresses that are its own.
     """
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
