@@ -650,6 +650,25 @@ def test_a_missing_network_is_told_in_words(error: OSError, reason: str) -> None
     run(scenario())
 
 
+def test_a_server_on_this_machine_is_reached_past_any_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with Server(good).running() as server:
+            watched = Watched(server.url)
+            async with watched.running():
+                await until(lambda: len(watched.events) > 1)
+                assert watched.kinds() == ["connecting", "connected"]
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        run(scenario())
+
+
 def test_tls_that_does_not_fit_is_told_in_words() -> None:
     async def answer_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)

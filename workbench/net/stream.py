@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import websockets.asyncio.client
 from websockets.asyncio.client import ClientConnection
@@ -45,6 +46,7 @@ Kind = Literal[
 #: Opens a websocket; the signature is that of `websockets.asyncio.client.connect`.
 Connect = Callable[..., Awaitable[ClientConnection]]
 
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 #: A half-open peer must not hold up the next attempt, seconds.
 _CLOSE_SECONDS = 1.0
 
@@ -251,6 +253,9 @@ class Stream:
             self._connection = None
 
     async def _open(self) -> ClientConnection:
+        options: dict[str, Any] = {}
+        if urlsplit(self.source.url).hostname in _THIS_MACHINE:
+            options["proxy"] = None  # no proxy leads to this machine
         return await self._connect(
             self.source.url,
             compression=None,
@@ -263,6 +268,7 @@ class Stream:
             # switch between pausing and resuming the socket.
             max_queue=None,
             logger=_wire,
+            **options,
         )
 
     async def _recover(self, ended: Ended) -> None:
