@@ -253,3 +253,30 @@ def test_a_stream_closed_before_it_ran_never_connects() -> None:
         assert events == ["closed"]
 
     asyncio.run(scenario(), debug=True)
+
+
+def test_a_websocket_that_opens_while_the_stream_is_cancelled_is_closed() -> None:
+    closed: list[str] = []
+
+    class Socket:
+        async def close(self) -> None:
+            closed.append("websocket")
+
+    async def scenario() -> None:
+        async def connect(url: str, **options: object) -> object:
+            running.cancel()
+            return Socket()
+
+        stream = Stream(
+            CommaSource(),
+            lambda source, frames: (),
+            on_event=lambda event: None,
+            connect=connect,  # type: ignore[arg-type]
+        )
+        running = asyncio.ensure_future(stream.run())
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert stream.state == "closed"
+
+    asyncio.run(scenario(), debug=True)
+    assert closed == ["websocket"]

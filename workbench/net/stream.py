@@ -228,8 +228,14 @@ class Stream:
     async def _once(self) -> Ended:
         """Connect, and work until the connection ends."""
         self._emit("connecting", attempt=self._backoff.attempts)
+        opening = asyncio.ensure_future(self._open())
         try:
-            websocket = await self._unless_closing(self._open())
+            websocket = await self._unless_closing(opening)
+        except asyncio.CancelledError:
+            # It may have opened just when we were cancelled: nobody else would close it.
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                await opening.result().close()
+            raise
         except (OSError, WebSocketException, UnicodeError) as error:
             failure = open_failure(error, self._clock.now())
             return Ended(failure.kind, failure.reason, wait=failure.wait, status=failure.status)
@@ -295,7 +301,9 @@ class Stream:
         _log.warning("%s %s: %s; next attempt in %.1f s", name, market, reason, delay)
         await self._unless_closing(self._clock.sleep(delay))
 
-    async def _unless_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+    async def _unless_closing(
+        self, work: Coroutine[Any, Any, _T] | asyncio.Future[_T]
+    ) -> _T | None:
         """Await something, but give it up when asked to close: then return None."""
         task = asyncio.ensure_future(work)
         closing = asyncio.ensure_future(self._closing.wait())
