@@ -70,6 +70,10 @@ def collect(
     return events
 
 
+def any_of(kind: str, events: list[dict[str, Any]]) -> bool:
+    return any(event["ev"] == kind for event in events)
+
+
 def rest(socket: ClientConnection, pause: float = 0.0) -> list[dict[str, Any]]:
     """Return what comes until the connection ends."""
     events: list[dict[str, Any]] = []
@@ -257,7 +261,7 @@ def test_minute_bar_comes_again_after_a_late_trade(
         # of its own. From then on every bar is waited for before the market goes on.
         for until, told in ((10, "A"), (70, "AM"), (130, "AM"), (190, "AM"), (250, "AM")):
             clock.advance((start - sim.position) / 1e9 + until)
-            events += collect(socket, lambda e, told=told: any(x["ev"] == told for x in e))
+            events += collect(socket, partial(any_of, told))
     bars = [
         (e["s"] // 60_000 * 60 - start // 10**9, e["c"], e["v"]) for e in events if e["ev"] == "AM"
     ]

@@ -235,7 +235,8 @@ def test_login_subscription_data_and_close() -> None:
             began = time.monotonic()
             watched = Watched(server.url)
             watched.stream.want([BTC, ETH])
-            assert watched.stream.silence_age is None
+            age = watched.stream.silence_age
+            assert age is None
             async with watched.running() as task:
                 await until(lambda: len(watched.data) == 1)
                 state = watched.stream.state
