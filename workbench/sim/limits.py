@@ -21,7 +21,9 @@ class Limits:
     close_timeout : float
         Seconds to wait for the other side of a close.
     ping_seconds : float or None
-        Between protocol pings; the same time is given for the pong. None sends none.
+        Between protocol pings. None sends none.
+    pong_seconds : float or None
+        For the answer to one, before the connection is closed; None waits for ever.
     connections : int
         Websocket connections of one key in one cluster where keys are not asked for;
         0 is no limit. Where they are, entitlements say.
@@ -46,6 +48,7 @@ class Limits:
     buffer_bytes: int = 8 << 20
     close_timeout: float = 2.0
     ping_seconds: float | None = 20.0
+    pong_seconds: float | None = 20.0
     connections: int = 0
     per_minute: int = 0
     rate_window: float = 60.0

@@ -208,7 +208,7 @@ class Simulator:
             open_timeout=120,
             close_timeout=self._limits.close_timeout,
             ping_interval=self._limits.ping_seconds,
-            ping_timeout=self._limits.ping_seconds,
+            ping_timeout=self._limits.pong_seconds,
             server_header=None,
             logger=_socket_log,
         )
