@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 
 import numpy as np
 
@@ -21,26 +20,47 @@ _LENGTHS = {2: SECOND, 3: MINUTE}
 
 
 class _Day:
-    """A stock's Eastern day so far, from the trades that were sent."""
+    """A stock's Eastern day so far, from the trades that were sent, and the day before.
 
-    def __init__(self, row: Rows, day: date) -> None:
-        self.row = row if len(row) else np.zeros(1, BAR)
-        self.row = self.row.copy()
-        self._end = day_bounds(day)[1]
+    Bars of a day are told when the next one has begun.
+    """
+
+    def __init__(self, row: Rows, before: Rows, start: int) -> None:
+        self._row, self._before = _one(row), _one(before)
+        self._start = start
+        self._end = day_bounds(eastern_date(start))[1]
+
+    def of(self, time: int) -> Rows:
+        """Return the day that holds a time, if it is not before yesterday, as one row."""
+        return self._row if time >= self._start else self._before
 
     def add(self, rows: Rows) -> None:
         if not len(rows):
             return
         last = int(rows["time"].max())
         if last >= self._end:
-            self._end = day_bounds(eastern_date(last))[1]
-            self.row = np.zeros(1, BAR)
-        if not self.row["count"][0]:
-            self.row["open"] = rows["price"][0]
-        self.row["count"] += len(rows)
-        self.row["volume"] += rows["size"].sum()
-        self.row["notional"] += (rows["price"] * rows["size"]).sum()
-        self.row["vwap"] = self.row["notional"] / self.row["volume"]
+            _sum(self._row, rows[rows["time"] < self._end])
+            rows = rows[rows["time"] >= self._end]
+            self._before, self._row = self._row, np.zeros(1, BAR)
+            self._start, self._end = day_bounds(eastern_date(last))
+        old = rows["time"] < self._start
+        _sum(self._before, rows[old])
+        _sum(self._row, rows[~old])
+
+
+def _one(row: Rows) -> Rows:
+    return row.copy() if len(row) else np.zeros(1, BAR)
+
+
+def _sum(day: Rows, rows: Rows) -> None:
+    if not len(rows):
+        return
+    if not day["count"][0]:
+        day["open"] = rows["price"][0]
+    day["count"] += len(rows)
+    day["volume"] += rows["size"].sum()
+    day["notional"] += (rows["price"] * rows["size"]).sum()
+    day["vwap"] = day["notional"] / day["volume"]
 
 
 class BarFeed:
@@ -74,19 +94,23 @@ class BarFeed:
         recorded = self._history.market.recorded
         return sorted(t for t in demand if t % 4 in _LENGTHS and t not in recorded)
 
-    def day_so_far(self, symbol: str, known: int) -> Rows:
+    def day_so_far(self, symbol: str, known: int) -> _Day:
         """Return a stock's day as known; may take long, and is safe in any thread."""
-        if asset_class(symbol) != "stocks":
-            return np.zeros(0, BAR)
-        return self._history.day(symbol, eastern_date(known), known)
+        today, start = eastern_date(known), day_bounds(eastern_date(known))[0]
+        row = before = np.zeros(0, BAR)
+        if asset_class(symbol) == "stocks":
+            row = self._history.day(symbol, today, known)
+            if known - self._reach < start:
+                before = self._history.day(symbol, eastern_date(start - 1), known)
+        return _Day(row, before, start)
 
-    def open(self, symbol: str, day: Rows, known: int) -> None:
+    def open(self, symbol: str, day: _Day, known: int) -> None:
         """Start to make a symbol's bars, whole ones of the windows that are open at `known`."""
         self._since[symbol] = known
         before = self._history.market.sent(symbol, known - self._reach, known)
         for schedule in self._schedules.values():
             schedule.join(symbol, before["time"], known)
-        self._days[symbol] = _Day(day, eastern_date(known))
+        self._days[symbol] = day
 
     def advance(self, until: int, demand: frozenset[int], *, flush: bool = False) -> Chunk | None:
         """Return the bars that are due, None if there are none.
@@ -125,6 +149,6 @@ class BarFeed:
                     continue
                 bar = self._history.window(symbol, start, _LENGTHS[kind], until)
                 if len(bar):
-                    events.append(encode_bar(symbol, kind, bar, self._days[symbol].row))
+                    events.append(encode_bar(symbol, kind, bar, self._days[symbol].of(start)))
                     topics.append(4 * index[symbol] + kind)
         return Chunk.of(events, topics) if events else None
