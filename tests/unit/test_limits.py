@@ -92,26 +92,41 @@ def test_processes_share_the_window(tmp_path: Path) -> None:
     path = tmp_path / "limits.db"
     code = f"""
 from pathlib import Path
-from workbench.net.limits import SharedLimit
-limit = SharedLimit(Path({str(path)!r}), "me", 4, window=0.5)
 from workbench.clock import SystemClock
+from workbench.net.limits import SharedLimit
+
+class Noted(SystemClock):
+    def now(self):
+        self.told = super().now()
+        return self.told
+
+clock = Noted()
+limit = SharedLimit(Path({str(path)!r}), "me", 4, window=0.5, clock=clock)
 for _ in range(6):
     number = limit.taken()
-    print(SystemClock().now())
+    print(clock.told)  # when the place was taken: this process may have been stopped since
     limit.done(number)
 """
     command = [sys.executable, "-c", code]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    times = sorted(int(line) for one in running for line in one.communicate(timeout=500)[0].split())
+    told = [one.communicate(timeout=500)[0] for one in running]
+    times = sorted(int(line) for lines in told for line in lines.split())
     assert len(times) == 12
     assert all(times[i + 4] - times[i] >= 0.5e9 for i in range(len(times) - 4))
+
+
+def test_who_holds_the_file_for_long_is_waited_for(tmp_path: Path) -> None:
+    """A process may be stopped for half a minute, within a change of the file too."""
+    limit = SharedLimit(tmp_path / "limits.db", "me", 2)
+    with limit._opened() as connection:
+        assert connection.execute("PRAGMA busy_timeout").fetchone()[0] >= 60_000
 
 
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     start = Barrier(8)
 
     def opened(path: Path) -> int:
-        start.wait(30)
+        start.wait(500)
         return SharedLimit(path, "me", 8).taken()
 
     with ThreadPoolExecutor(8) as pool:
