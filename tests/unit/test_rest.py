@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -18,6 +20,8 @@ from workbench.net.rest import Rest
 KEY = "s3cret-key"
 JSON = "application/json"
 Reply = tuple[int, bytes, dict[str, str]]
+#: Seconds to connect and to read: what is counted here are tries, and a stop makes none.
+PATIENT = (500.0, 500.0)
 
 
 @dataclass
@@ -82,7 +86,8 @@ def bad(status: int, body: bytes = b"{}", **headers: str) -> Reply:
 
 def opened(script: Script, **more: object) -> tuple[Rest, list[float]]:
     waits: list[float] = []
-    return Rest(script.base, key=KEY, wait=waits.append, **more), waits  # type: ignore[arg-type]
+    rest = Rest(script.base, key=KEY, wait=waits.append, timeouts=PATIENT, **more)  # type: ignore[arg-type]
+    return rest, waits
 
 
 class Counted:
@@ -122,7 +127,7 @@ def test_without_a_key_none_is_sent_and_no_netrc_is_asked(
     netrc.write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(netrc))
     script = serve(good())
-    with Rest(script.base) as rest:
+    with Rest(script.base, timeouts=PATIENT) as rest:
         rest.get("/x")
     assert "Authorization" not in script.seen[0][1]
 
@@ -201,11 +206,14 @@ def test_endlessly_cut_answers_end_in_an_error(serve: Callable[..., Script]) -> 
     assert len(waits) == 3
 
 
-def test_nobody_listening_is_told(serve: Callable[..., Script]) -> None:
+def test_nobody_listening_is_told() -> None:
     waits: list[float] = []
-    rest = Rest("http://127.0.0.1:9", key=KEY, wait=waits.append)
-    with rest, pytest.raises(ConnectError, match=r"127\.0\.0\.1:9"):
-        rest.get("/x")
+    with socket.socket() as held:  # nobody else can listen there
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        rest = Rest(f"http://{address}", key=KEY, wait=waits.append, timeouts=PATIENT)
+        with rest, pytest.raises(ConnectError, match=re.escape(address)):
+            rest.get("/x")
     assert len(waits) == 3
 
 
@@ -222,12 +230,19 @@ def test_what_is_no_address_is_not_followed(url: str) -> None:
         rest.follow(url)
 
 
+class Endless(threading.Event):
+    """Waits for as long as it takes: a wait that ends was ended."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait()
+
+
 def test_cancel_ends_waits_and_calls(serve: Callable[..., Script]) -> None:
     script = serve(bad(503, **{"Retry-After": "30"}))
-    rest = Rest(script.base)
+    rest = Rest(script.base, stop=Endless(), timeouts=PATIENT)
 
     def cancel() -> None:
-        script.asked.wait(60)
+        script.asked.wait(500)
         rest.cancel()
 
     other = threading.Thread(target=cancel)
@@ -250,7 +265,7 @@ def test_a_session_of_the_callers_own_is_used(serve: Callable[..., Script]) -> N
             return super().send(*args, **kwargs)  # type: ignore[arg-type]
 
     script, session = serve(good()), Recording()
-    with Rest(script.base, session=session) as rest:
+    with Rest(script.base, session=session, timeouts=PATIENT) as rest:
         rest.get("/x")
     assert session.calls == 1
 
