@@ -16,6 +16,8 @@ from workbench.sim.run import simulator
 from workbench.store.store import open_store
 
 Poll = Callable[..., None]
+#: Seconds for a process to begin, to be received by, and to end.
+PATIENCE = 300
 WORKBENCH = [sys.executable, "-c", "from workbench.cli import main; main()"]
 
 
@@ -67,13 +69,13 @@ def test_a_recorder_waits_for_a_provider_that_is_not_there_yet(
     record: Callable[..., Recorder], poll_for: Poll, kept_port: int
 ) -> None:
     recorder = record(f"ws://127.0.0.1:{kept_port}", "--reconnect", "fixed")
-    poll_for(lambda: "goes on trying" in recorder.said)
+    poll_for(lambda: "goes on trying" in recorder.said, PATIENCE)
     assert recorder.process.poll() is None
     with simulator(symbols=("BTC-USD",), rate=50.0, port=kept_port):
-        poll_for(lambda: "state │ connected" in recorder.said.replace("┃", "│"))
-        poll_for(lambda: recorder.kept() > 20)
+        poll_for(lambda: "state │ connected" in recorder.said.replace("┃", "│"), PATIENCE)
+        poll_for(lambda: recorder.kept() > 20, PATIENCE)
         os.killpg(recorder.process.pid, signal.SIGINT)
-        assert recorder.process.wait(90) == 0, recorder.said
+        assert recorder.process.wait(PATIENCE) == 0, recorder.said
     assert "Traceback" not in recorder.said
 
 
@@ -82,10 +84,10 @@ def test_a_recorder_whose_key_is_refused_meanwhile_ends_and_says_why(
 ) -> None:
     with simulator(symbols=("BTC-USD",), rate=50.0) as sim:
         recorder = record(sim.url)
-        poll_for(lambda: recorder.kept() > 20)
+        poll_for(lambda: recorder.kept() > 20, PATIENCE)
         sim.faults.on("login")
         sim.faults.on("drop", count=1)
-        assert recorder.process.wait(90) == 3, recorder.said
+        assert recorder.process.wait(PATIENCE) == 3, recorder.said
     assert "authentication failed" in recorder.said.rpartition("state")[2]
     assert "Traceback" not in recorder.said
     assert recorder.kept() > 20

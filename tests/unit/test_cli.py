@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from workbench.tape import TapeReader
 COMMANDS = (
     *("demo", "monitor", "record", "replay", "verify", "backfill", "sim", "doctor", "warm"),
 )
+#: Seconds for a command to end: each imports a lot first, on a machine that may be slow.
+PATIENCE = 500
 WORKBENCH = [sys.executable, "-c", "from workbench.cli import main; main()"]
 
 
@@ -51,6 +52,32 @@ def start(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], enough: Callable[[str], bool]) -> str:
+    """Return what a command says until that is enough."""
+    assert process.stdout is not None
+    seen = ""
+    while not enough(seen):
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+    return seen
+
+
+def states(text: str) -> list[str]:
+    return re.findall(r"state\s+│\s+(\w+)", text)
+
+
+def accepted(text: str) -> int:
+    """Return how many trades were accepted, by what was told last."""
+    told = re.findall(r"trades accepted\s+\S\s+([\d,]+)", text)
+    return int(told[-1].replace(",", "")) if told else 0
+
+
+def stored(tmp_path: Path) -> int:
+    with open_store(tmp_path / "data" / "market.db", mode="ro") as store:
+        return len(store.trades("BTC-USD")) + len(store.trades("AAPL"))
 
 
 def test_help_names_every_command() -> None:
@@ -84,7 +111,7 @@ def test_a_mistake_is_one_clear_line_and_not_a_trace(
     start: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...], words: str
 ) -> None:
     process = start(*arguments)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, text
     assert words in " ".join(text.split())
     assert "Traceback" not in text
@@ -97,36 +124,43 @@ def test_a_taken_port_is_said(start: Callable[..., subprocess.Popen[str]]) -> No
         port = str(other.getsockname()[1])
         for arguments in (("demo", "--no-open", "--port", port), ("sim", "--sim-port", port)):
             process = start(*arguments)
-            text, _ = process.communicate(timeout=60)
+            text, _ = process.communicate(timeout=PATIENCE)
             assert process.returncode == 3, text
             assert port in text
             assert "Traceback" not in text
 
 
+@pytest.mark.timeout(1200)
 def test_record_then_replay(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     tape = tmp_path / "a.tape"
     process = start(
         "record", "BTC-USD", "AAPL", "--source", "sim", "--tape", str(tape),
-        "--timeframe", "1s", "--every", "0.2", "--duration", "5",
+        "--timeframe", "1s", "--every", "0.2",
     )  # fmt: skip
-    text, _ = process.communicate(timeout=90)
+    seen = read_until(process, lambda text: len(states(text)) >= 3 and accepted(text) > 0)
+    os.killpg(process.pid, signal.SIGINT)
+    text = seen + process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, text
     assert text.count("messages per second") >= 2
-    states = re.findall(r"state\s+│\s+(\w+)", text)
-    assert states[-1] == "closed", "what is told last is told of all that was received"
-    assert len(states) > 2
-    assert "closed" not in states[:-1]
+    assert states(text)[-1] == "closed", "what is told last is told of all that was received"
+    assert "closed" not in states(text)[:-1]
     assert TapeReader(tape).frames > 0
-    with open_store(tmp_path / "data" / "market.db", mode="ro") as store:
-        kept = len(store.trades("BTC-USD")) + len(store.trades("AAPL"))
-    accepted = int(re.findall(r"trades accepted\s+\S\s+([\d,]+)", text)[-1].replace(",", ""))
-    assert kept == accepted > 0
+    assert stored(tmp_path) == accepted(text) > 0
     process = start("replay", str(tape), "--timeframe", "1s")
-    text, _ = process.communicate(timeout=90)
+    again, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, again
+    assert accepted(again) == accepted(text)
+    assert "BTC-USD" in again
+
+
+def test_a_recording_ends_by_itself(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start("record", "BTC-USD", "AAPL", "--source", "sim", "--duration", "0.5")
+    text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
-    again = int(re.findall(r"trades accepted\s+\S\s+([\d,]+)", text)[-1].replace(",", ""))
-    assert again == accepted
-    assert "BTC-USD" in text
+    assert states(text) == ["closed"]
+    assert stored(tmp_path) == accepted(text)  # none, if it was stopped meanwhile
 
 
 @pytest.mark.parametrize("command", ["record", "sim", "demo"])
@@ -139,17 +173,10 @@ def test_ctrl_c_ends_cleanly(
         "demo": ("demo", "--no-open", "--port", "0"),
     }[command]
     process = start(*arguments)
-    assert process.stdout is not None
     ready = {"record": "recording", "sim": "Ctrl+C", "demo": "Ctrl+C"}[command]
-    seen = ""
-    deadline = time.monotonic() + 90
-    while ready not in seen:
-        assert time.monotonic() < deadline, seen
-        line = process.stdout.readline()
-        assert line, seen
-        seen += line
+    read_until(process, lambda text: ready in text)
     os.killpg(process.pid, signal.SIGINT)
-    text, _ = process.communicate(timeout=90)
+    text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     assert "stopped" in text
     assert "Traceback" not in text
