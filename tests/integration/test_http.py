@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
-import socket
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import panel as pn
@@ -24,12 +24,12 @@ Poll = Callable[..., None]
 @pytest.fixture
 def feed() -> Iterator[Feed]:
     with connect("sim", simulator={"head_start": 5.0}) as feed:
-        feed.subscribe("BTC-USD", ["1s"])
+        feed.subscribe("BTC-USD", ["1s"], timeout=300)
         yield feed
 
 
 def test_health_is_told_and_the_root_leads_to_the_first_page(feed: Feed, poll_for: Poll) -> None:
-    feed.wait("BTC-USD", timeout=90)
+    feed.wait("BTC-USD", timeout=300)
     made: list[Any] = []
 
     def page() -> pn.pane.Str:
@@ -57,12 +57,16 @@ def test_health_is_told_and_the_root_leads_to_the_first_page(feed: Feed, poll_fo
         headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
         return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
 
-    status, _, body = asyncio.run(ask("/health"))
-    figures = json.loads(body)
-    assert status == 200
-    assert figures["status"] == "ok"
-    assert figures["state"] == "connected"
-    assert figures["trades_accepted"] > 0
+    def figures() -> dict[str, Any]:
+        status, _, body = asyncio.run(ask("/health"))
+        assert status == 200
+        told: dict[str, Any] = json.loads(body)
+        assert (told["status"] == "ok") == (told["state"] == "connected"), told
+        return told
+
+    # A connection may be lost and come again at any time.
+    poll_for(lambda: figures()["status"] == "ok", 300)
+    assert figures()["trades_accepted"] > 0
     status, headers, _ = asyncio.run(ask("/"))
     assert status == 307
     assert headers["location"] == "/monitor"
@@ -102,12 +106,17 @@ def test_a_server_answers_and_runs_what_waits_for_its_start(feed: Feed, poll_for
         kwargs={"on_ready": ready.set, "on_start": servers.append},
     )
     thread.start()
-    assert ready.wait(90)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
-        assert json.load(answer)["status"] == "ok"
+    assert ready.wait(300)
+
+    def good() -> bool:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=300)  # through no proxy
+        with closing(client):
+            client.request("GET", "/health")
+            return bool(json.load(client.getresponse())["status"] == "ok")
+
+    poll_for(good, 300)
     servers[0].should_exit = True
-    thread.join(90)
+    thread.join(300)
     assert not thread.is_alive()
     assert lived == ["begun"]
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert listener.fileno() == -1  # who answers there now is another program
