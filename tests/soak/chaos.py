@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +25,7 @@ from workbench.history.archive import open_archive
 from workbench.history.fetch import fetch_rows
 from workbench.history.request import request
 from workbench.records import CLOSED, Rows
+from workbench.sim.faultswitch import Switch
 from workbench.sim.run import RunningSimulator, start_simulator
 from workbench.store.coverage import OPEN, Interval, Series
 from workbench.store.store import Store, open_store
@@ -44,6 +46,8 @@ WATCHED = ("BTC-USD", "AAPL")
 KINDS = ("trades:7", "imbalance-trades:5", "heikin-ashi@1s", "line-break:2@1s", "mid@1s")
 #: Another symbol of the same connection, whose history can be had.
 PEER = "BTC-USD"
+#: Faults that are waited for to strike: any connection goes on until they do.
+_ENOUGH = 5
 #: What is doubted of one symbol only, for an event that cannot be read, is at most so long, ns.
 _OWN = 5 * 10**9
 #: Every kind of fault that a client can recover from. Left out are those that no client can
@@ -183,22 +187,24 @@ def chaos(
         feed = connect(
             "sim", simulator=simulator, store=path, reconnect="crypto", silence_seconds=1.5,
             silence_check_seconds=0.2, heartbeat_seconds=2.0, overlap_seconds=100.0,
-            patience_seconds=15.0,
+            patience_seconds=3600.0,
         )  # fmt: skip
         with feed:
-            feed.subscribe(SYMBOLS, TIMEFRAMES, channels=("trade", "quote", "bar:1s", "bar:1m"))
+            channels = ("trade", "quote", "bar:1s", "bar:1m")
+            feed.subscribe(SYMBOLS, TIMEFRAMES, channels=channels, timeout=240)
             watched = [feed.watch(symbol, kind) for symbol in WATCHED for kind in KINDS]
             feed.wait(timeout=240, count=50, whole=True)
             start = time.time_ns() // 10**6 * 10**6
-            simulator.faults.on("rest-error", status=404, path=LOST.replace("-", ""))
+            # Refused for good: how long others may be tried is another matter.
+            simulator.faults.on("rest-error", status=403, path=LOST.replace("-", ""))
             for _ in range(faults):
                 name, _, rest = dice.choice(FAULTS).partition(":")
                 given = dict(part.split("=") for part in rest.split(",") if part)
                 simulator.faults.on(name, **{k: _number(v) for k, v in given.items()}, count=1)
                 time.sleep(seconds / faults * dice.uniform(0.2, 1.8))
-            for switch in simulator.faults.switches():
-                if not switch.values.get("path"):
-                    simulator.faults.off(switch.number)
+            _wait(lambda: faults - len(_waiting(simulator)) >= min(_ENOUGH, faults))
+            for switch in _waiting(simulator):
+                simulator.faults.off(switch.number)
             end = time.time_ns() // 10**6 * 10**6
             known = _settle(feed, simulator, path, start, end)
             for window in watched:
@@ -214,11 +220,28 @@ def chaos(
                 _judge(verdict, store, simulator, symbol, truth, known[symbol], start, end)
                 _judge_provider(verdict, store, simulator, symbol, start, end)
     gc.collect()
-    time.sleep(0.05)
-    verdict.left = [t.name for t in threading.enumerate() if t.ident not in before and t.is_alive()]
+
+    def left() -> list[str]:
+        every = threading.enumerate()
+        return [t.name for t in every if t.ident not in before and t.is_alive()]
+
+    _wait(lambda: not left())
+    verdict.left = left()
     verdict.seconds = time.monotonic() - begun
     verdict.notes += [] if verdict.good else events
     return verdict
+
+
+def _wait(predicate: Callable[[], object]) -> None:
+    """Wait until something holds, or for long in vain: what is judged then shows it."""
+    patience = time.monotonic() + 240
+    while not predicate() and time.monotonic() < patience:
+        time.sleep(0.01)
+
+
+def _waiting(simulator: RunningSimulator) -> list[Switch]:
+    """Return the faults that were drawn and have not struck."""
+    return [one for one in simulator.faults.switches() if not one.values.get("path")]
 
 
 def _number(text: str) -> str | float:
@@ -232,25 +255,41 @@ _Known = dict[str, set[tuple[int, int]]]
 
 
 def _settle(feed: Feed, simulator: RunningSimulator, path: Path, start: int, end: int) -> _Known:
-    """Wait until what the provider tells by now has come and every hole is filled; return it.
+    """Wait until what the provider tells by now has come and is in bars; return it.
 
     What it tells later of that time, as late reports, may come or not.
     """
     wanted = {symbol: set(_ids(simulator.trades(symbol, start, end))) for symbol in SYMBOLS}
-    patience = time.monotonic() + 240
     with open_store(path, mode="ro") as store:
-        while time.monotonic() < patience:
+
+        def settled() -> bool:
             feed.wait(timeout=240, whole=True)
-            held = {
-                symbol: set(_ids(store.rows("trade", symbol, start=start, end=end)))
-                for symbol in SYMBOLS
-            }
-            if not any(wanted[symbol] - held[symbol] for symbol in SYMBOLS if symbol != LOST):
-                break
-            time.sleep(0.25)
+            held = {s: store.rows("trade", s, start=start, end=end) for s in SYMBOLS}
+            return all(
+                (symbol == LOST or wanted[symbol] <= set(_ids(rows)))
+                and _told(store, symbol, rows, start, end)
+                for symbol, rows in held.items()
+            )
+
+        _wait(settled)
     # A loss may have been noticed only after the first wait: all of it must be settled.
     feed.wait(timeout=240, whole=True)
     return wanted
+
+
+def _told(store: Store, symbol: str, trades: Rows, start: int, end: int) -> bool:
+    """Tell whether there is a bar of every interval that has trades and is over."""
+    for name in TIMEFRAMES:
+        due = _over(time_bars(trades, name), name, start, end)["time"]
+        held = store.rows("bar", symbol, timeframe=name, start=start, end=end, origin=0)["time"]
+        if not np.isin(due, held).all():
+            return False
+    return True
+
+
+def _over(bars: Rows, name: str, start: int, end: int) -> Rows:
+    """Return the bars that lie within a span."""
+    return bars[(bars["time"] >= start) & (bars["time"] + timeframe(name).ns <= end)]
 
 
 def _ids(rows: Rows) -> list[tuple[int, int]]:
@@ -292,11 +331,9 @@ def _judge(
     told = zip(ours, stored[["price", "size"]].tolist(), strict=True)
     verdict.wrong_prices += sum(said.get(row, ps) != ps for row, ps in told)
     for name in TIMEFRAMES:
-        clean = time_bars(stored, name)
-        step = timeframe(name).ns
-        clean = clean[(clean["time"] >= start) & (clean["time"] + step <= end)]
+        clean = _over(time_bars(stored, name), name, start, end)
         held = store.rows("bar", symbol, timeframe=name, start=start, end=end, origin=0)
-        held = held[held["time"] + step <= end]
+        held = _over(held, name, start, end)
         verdict.bars += len(clean)
         verdict.flat_bars += int((held["count"] == 0).sum())
         fields = ["time", "open", "high", "low", "close", "volume", "count"]
@@ -329,10 +366,16 @@ def _judge_kind(verdict: Verdict, feed: Feed, window: Window, start: int, end: i
     assert isinstance(kind, BarKind)
     of = "quote" if kind.family in QUOTE_FAMILIES else "trade"
 
-    def take() -> tuple[Rows, Rows]:
-        return feed._core.recent(of, window.symbol, None), window.closed()  # type: ignore[arg-type]
+    taken: list[tuple[Rows, Rows]] = []
 
-    rows, held = feed._call(take)
+    def take() -> bool:
+        if not feed._core.mending_now:  # a late report is in the trades before it is in the bars
+            rows = feed._core.recent(of, window.symbol, None)  # type: ignore[arg-type]
+            taken.append((rows, window.closed()))
+        return bool(taken)
+
+    _wait(lambda: feed._call(take))
+    ((rows, held),) = taken
     clean = build_bars(rows[np.argsort(rows["time"], kind="stable")], kind)
     clean = clean[clean["state"] == CLOSED]
     both = min(len(held), len(clean))

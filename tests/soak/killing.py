@@ -25,7 +25,7 @@ from workbench.feeds import connect
 ws, rest, path, last = sys.argv[1:5]
 config = settings(api_key="k", ws_url=ws, rest_url=rest, overlap_seconds=100.0, reconnect="crypto")
 feed = connect("massive", store=path, config=config)
-feed.subscribe(sys.argv[5:], ["1s", "1m"], channels=("trade",))
+feed.subscribe(sys.argv[5:], ["1s", "1m"], channels=("trade",), timeout=240)
 feed.wait(timeout=240)
 print("up", flush=True)
 if last == "last":
