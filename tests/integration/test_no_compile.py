@@ -20,10 +20,11 @@ rules = (wb.ema_cross(2, 3, 4), wb.zone_breakout(20), wb.vwap_reversion(), wb.st
 with event.install_recorder("numba:compile") as compiled:
     with wb.connect("sim", simulator={"head_start": 30.0, "rate": 20.0, "late": 0.05}) as feed:
         overlays = [getattr(wb, name)() for name in wb.indicators().index]
-        feed.subscribe(["BTC-USD"], ["1s", "5s"], channels=["trade", "quote", "bar:1s"])
+        channels = ["trade", "quote", "bar:1s"]
+        feed.subscribe(["BTC-USD"], ["1s", "5s"], channels=channels, timeout=300)
         window = feed.watch("BTC-USD", "1s", overlays)
         feed.wait("BTC-USD", count=300, timeout=300)
-        feed.subscribe("BTC-USD", ["2s", "1m"])  # joins with the trades at hand
+        feed.subscribe("BTC-USD", ["2s", "1m"], timeout=300)  # joins with the trades at hand
         feed.watch("BTC-USD", "2s", overlays)
         for kind in ("trades:20", "renko:atr5@1s", "run-volume", "kagi:5@1s", "session:day"):
             feed.watch("BTC-USD", kind, overlays)
@@ -74,12 +75,13 @@ print(json.dumps(threads.seen))
 """
 
 
+@pytest.mark.timeout(1240)
 def test_what_builds_a_kind_of_bars_is_compiled_by_who_asks_for_it(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     run = subprocess.run(
         [sys.executable, "-c", COLD],
         env=environment | {"XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     seen = json.loads(run.stdout.splitlines()[-1])

@@ -6,6 +6,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,9 @@ from workbench.store.store import Store, open_store
 TIMEFRAMES = ("1s", "15s", "1m", "5m")
 INDICATORS = (ema(20), sma(10), rsi(14), vwap())
 Poll = Callable[..., None]
+#: What was stopped for a while has not gone: all is to come over one connection.
+PATIENT: dict[str, Any] = {"heartbeat_seconds": 3600.0, "silence_seconds": 3600.0}
+UNHURRIED: dict[str, Any] = {"ping_seconds": None, "auth_timeout": 600.0}
 
 
 def fingerprint(feed: Feed) -> str:
@@ -59,10 +63,10 @@ def record(
     """Play a simulator's recording to its end; return the live fingerprint and closed feed."""
     feed = connect(
         "sim", simulator=simulator, store=folder / "live.db", tape=folder / "live.tape",
-        window_bars=20_000,
+        window_bars=20_000, **PATIENT,
     )  # fmt: skip
     with feed:
-        feed.subscribe(symbols, TIMEFRAMES)
+        feed.subscribe(symbols, TIMEFRAMES, timeout=300)
         poll_for(lambda: simulator.finished, 300)
         wanted = sum(n for topic, n in simulator.sent().items() if topic.startswith(("T.", "XT.")))
         poll_for(lambda: feed.health.numbers()["trades_received"] == wanted, 300)
@@ -75,7 +79,7 @@ def play(tape: Path, speed: float, **options: float) -> str:
     """Return the fingerprint of a replay."""
     feed = Feed(lambda market, table: MassiveSource(market, table=table), **_config(**options))
     with feed:
-        feed.play(tape, speed=speed, timeframes=TIMEFRAMES).result(120)
+        feed.play(tape, speed=speed, timeframes=TIMEFRAMES).result(600)
         return fingerprint(feed)
 
 
@@ -91,7 +95,7 @@ def test_live_replay_at_any_speed_and_batch_are_equal(
     folder = shared_data / "replay_massive_form"
     files = tuple(folder.glob("crypto_*.jsonl.gz"))
     assert len(files) == 2
-    with start_simulator(port=0, trades=files, speed="max", wait_for=1) as simulator:
+    with start_simulator(port=0, trades=files, speed="max", wait_for=1, **UNHURRIED) as simulator:
         live, feed = record(simulator, tmp_path, poll_for, simulator.symbols)
     tape = tmp_path / "live.tape"
     assert play(tape, math.inf) == live
@@ -102,16 +106,16 @@ def test_live_replay_at_any_speed_and_batch_are_equal(
 
 
 def test_an_invented_market_with_late_trades_is_equal_too(tmp_path: Path, poll_for: Poll) -> None:
-    options = {"head_start": 240.0, "rate": 20.0, "late": 0.01, "wait_for": 2}
+    options = {"head_start": 240.0, "rate": 20.0, "late": 0.01, "wait_for": 2, **UNHURRIED}
     symbols = ("BTC-USD", "AAPL")
     with (
         start_simulator(port=0, symbols=symbols, **options) as simulator,
         connect(
             "sim", simulator=simulator, store=tmp_path / "live.db", tape=tmp_path / "live.tape",
-            window_bars=20_000, lateness_seconds=100.0,
+            window_bars=20_000, lateness_seconds=100.0, **PATIENT,
         ) as feed,
     ):  # fmt: skip
-        feed.subscribe(symbols, TIMEFRAMES)
+        feed.subscribe(symbols, TIMEFRAMES, timeout=300)
         feed.wait(timeout=240, count=6_000, whole=True)
         simulator.close()
         # One of them may go before the other has been read to its end.
@@ -161,10 +165,14 @@ def test_a_real_day_of_spy_ends_in_the_store_as_pandas_computes_it(
     path = shared_data / "equity" / "tick" / "spy" / "20131007_trade.zip"
     truth = spy_trades(path)
     with (
-        start_simulator(port=0, trades=(path,), speed="max", wait_for=1) as simulator,
-        connect("sim", simulator=simulator, store=tmp_path / "spy.db", tape_rules=False) as feed,
-    ):
-        feed.subscribe("SPY", ["1m", "5m"], channels=["trade"])
+        start_simulator(
+            port=0, trades=(path,), speed="max", wait_for=1, **UNHURRIED
+        ) as simulator,
+        connect(
+            "sim", simulator=simulator, store=tmp_path / "spy.db", tape_rules=False, **PATIENT
+        ) as feed,
+    ):  # fmt: skip
+        feed.subscribe("SPY", ["1m", "5m"], channels=["trade"], timeout=300)
         poll_for(lambda: feed.health.numbers()["trades_received"] == len(truth), 300)
         feed._call(feed._core.pipeline.finish)
         assert feed.health.numbers()["trades_accepted"] == len(truth)
