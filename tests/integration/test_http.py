@@ -12,8 +12,9 @@ from typing import Any
 
 import panel as pn
 import pytest
+from fastapi import FastAPI
 
-from workbench.api.http import create_app, listen, serve
+from workbench.api.http import create_app, listen, mount, serve
 from workbench.errors import PortTakenError
 from workbench.feeds import connect
 from workbench.flow.feed import Feed
@@ -76,6 +77,13 @@ def test_health_is_told_and_the_root_leads_to_the_first_page(feed: Feed, poll_fo
 def test_any_origin_is_refused(feed: Feed) -> None:
     with pytest.raises(ValueError, match="origin"):
         create_app(feed, {"/": lambda: None}, origins=["*"])
+
+
+def test_a_page_waits_for_a_browser_that_is_slow_to_load_it() -> None:
+    app = FastAPI()
+    mount(app, {"/": lambda: pn.pane.Str("hello")}, origins=[])
+    (bokeh,) = [one.kwargs["bokeh"] for one in app.user_middleware if "bokeh" in one.kwargs]
+    assert bokeh._unused_session_lifetime_milliseconds >= 60_000
 
 
 def test_a_taken_port_is_named() -> None:

@@ -17,6 +17,9 @@ from workbench.flow.feed import Feed
 
 __all__ = ["create_app", "listen", "mount", "serve"]
 
+#: A page whose browser takes longer than this from its first byte to its websocket stays empty.
+_LOADING_MS = 120_000
+
 
 def create_app(
     feed: Feed, pages: Mapping[str, Callable[[], Any]], *, origins: Sequence[str] = ()
@@ -71,9 +74,11 @@ def mount(
     origins : sequence of str
         "host:port" from which pages may open their websocket.
     **options
-        Of the Bokeh application, such as `unused_session_lifetime_milliseconds`.
+        Of the Bokeh application, such as `unused_session_lifetime_milliseconds`, which is two
+        minutes unless told.
     """
     send_whole()
+    options.setdefault("unused_session_lifetime_milliseconds", _LOADING_MS)
     bokeh = add_applications(
         dict(pages), app=app, websocket_origin=list(origins), liveness="liveness", **options
     )
