@@ -255,6 +255,27 @@ def test_what_cannot_be_had_is_declared_missing_after_trying() -> None:
         f.repair.close()
 
 
+def test_a_hole_that_is_old_is_tried_for_as_long_as_any() -> None:
+    f = Fixture(patience=150.0)  # the hole is 980 s old
+    try:
+        for _ in range(5):
+            f.answer(ProviderError("not now", status=503))
+            f.look()
+            assert f.holes()
+            f.clock.advance(16)
+        f.clock.advance(10_000)  # the machine slept
+        f.answer(ProviderError("no network yet", status=503))
+        f.look()
+        assert f.holes() == [(10, 20)]
+        f.clock.advance(60)
+        f.answer(([12, 18, 21], 25, False))
+        f.look()
+        assert f.holes() == []
+        assert [kind for kind, _ in f.told] == ["filled"]
+    finally:
+        f.repair.close()
+
+
 def test_a_plan_without_trades_is_given_up_at_once(f: Fixture) -> None:
     f.answer(AuthError("your plan has no trades", status=403))
     f.look()

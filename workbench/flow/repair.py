@@ -58,7 +58,11 @@ class _Work:
     """How the repair of one series goes."""
 
     due: float
+    #: Of the newest try, monotonic seconds.
+    begun: float
     tries: int = 0
+    #: Seconds of trying so far; those for which the machine slept are not among them.
+    tried: float = 0.0
     why: str = ""
     future: Future[None] | None = None
 
@@ -150,10 +154,12 @@ class Repair:
             if not holes:
                 self._work.pop(one, None)
                 continue
-            work = self._work.setdefault(one, _Work(at))
+            work = self._work.setdefault(one, _Work(at, at))
             if at < work.due or self._stop.is_set():
                 continue
             work.tries += 1
+            work.tried += min(at - work.begun, _LONGEST_WAIT)
+            work.begun = at
             work.future = self._pool.submit(self._mend, one, holes, now(one), work)
 
     def holes(self, one: Series) -> list[tuple[int, int, int]]:
@@ -187,12 +193,19 @@ class Repair:
                 return
             except _TROUBLE as error:
                 work.why = error.message
-                final = isinstance(error, (AuthError, ConfigError))
-                if final or (work.tries > 1 and self._clock.now() - since >= self._patience):
+                if isinstance(error, (AuthError, ConfigError)) or self._tried(work, since):
                     self._give_up(one, start, end, work)
                 else:
                     _log.info("%s is not whole yet: %s", one, error)
                     return
+
+    def _tried(self, work: _Work, since: int) -> bool:
+        """Tell whether a hole of a series was tried for long enough.
+
+        Some holes are old when the first try begins, of a process before this one.
+        """
+        passed = min(self._clock.now() - since, round(work.tried * _SECOND))
+        return work.tries > 1 and passed >= self._patience
 
     def _give_up(self, one: Series, start: int, end: int, work: _Work) -> None:
         now = self._clock.now()
