@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from workbench.clock import ManualClock
@@ -307,11 +308,15 @@ def test_bars_are_not_complete_until_their_hole_is_filled(tmp_path: Path, poll_f
         given = {"simulator": simulator, "reconnect": "crypto", "config": config}
         with connect("sim", **given, fill_gaps=False) as feed:  # type: ignore[arg-type]
             feed.subscribe("BTC-USD", ["1s", "1m"], channels=("trade",))
-            # The first bar began before it was subscribed to: of the others all are whole.
-            poll_for(lambda: feed.bars("BTC-USD", "1s")["complete"].any(), 300)
-            seconds = feed.bars("BTC-USD", "1s")["complete"]
-            since = seconds.index[seconds][0]
-            assert seconds[since:].all()
+
+            # The first bars began before it was subscribed to, or before all of it was live.
+            def whole() -> bool:
+                seen.append(feed.bars("BTC-USD", "1s")["complete"])
+                return len(seen[-1]) > 2 and bool(seen[-1].iloc[-3:-1].all())
+
+            seen: list[pd.Series[bool]] = []
+            poll_for(whole, 300)
+            since = seen[-1].index[-2]
             simulator.drop()
             poll_for(lambda: any(e.kind == "reconnected" for e in feed.events()), 300)
             poll_for(lambda: not feed.bars("BTC-USD", "1s")["complete"][since:].all(), 300)
